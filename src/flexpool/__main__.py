@@ -1,0 +1,5 @@
+"""Make ``python -m flexpool`` the same as ``flexpool``."""
+
+from flexpool.cli import main
+
+main()

@@ -1,0 +1,316 @@
+"""The commands. Heavy imports wait until a command runs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import flexpool
+from flexpool.errors import FlexpoolError, StorageError
+
+if TYPE_CHECKING:
+    from flexpool.lab import Comparison, Record
+
+__all__ = ["app"]
+
+BAD_INPUT = 2
+FAILED_RUNS = 1
+INTERRUPTED = 130
+
+_WIDE = 150
+
+app = typer.Typer(
+    help="Pooling and downsampling for convolutional networks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="The data sets: what there is, and a look at it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+P = ParamSpec("P")
+
+Out = Annotated[Path, typer.Option("--out", help="Folder of the results.", show_default=True)]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where to look for data files first.", envvar="FLEXPOOL_DATA_DIR"),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Threads = Annotated[int, typer.Option(help="CPU threads of each run; part of what it computes.")]
+
+
+def _reported(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn flexpool's errors and Ctrl-C into one line on standard error and an exit code."""
+
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except FlexpoolError as error:
+            _complain(f"Error: {error}")
+            raise typer.Exit(BAD_INPUT) from None
+        except KeyboardInterrupt as interrupt:
+            _complain(str(interrupt) or "Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return wrapper
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(message, markup=False, style="red")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"flexpool {flexpool.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+@app.command()
+@_reported
+def compare(
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A shipped recipe (lenet5-digits, lenet5-mnist) or a TOML file."),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Data set; see `flexpool data list`.")] = None,
+    net: Annotated[
+        str | None, typer.Option(help="Nets, as net or net/downsampling, with commas between.")
+    ] = None,
+    downsampling: Annotated[
+        str | None, typer.Option(help="Downsamplings for each net: max, avg, sum, strided, slice.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Repetitions of each variant.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Adam's learning rate.")] = None,
+    scaling: Annotated[str | None, typer.Option(help="Pixels: standard, unit or raw.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
+    threads: Threads = 1,
+    device: Device = "auto",
+    out: Out = Path("results"),
+    data_dir: DataDir = None,
+) -> None:
+    """Train nets with each downsampling over several seeds, and say which is better.
+
+    Without options: LeNet-5 with and without pooling on scikit-learn's digits. What a recipe says
+    is replaced by the options given. Finished runs in the folder of results are not repeated.
+    """
+    from flexpool import lab
+    from flexpool.lab.recipe import DEFAULT_RECIPE
+
+    comparison = lab.compare(
+        recipe or DEFAULT_RECIPE,
+        data=data,
+        net=net,
+        downsampling=downsampling,
+        epochs=epochs,
+        seeds=seeds,
+        batch_size=batch_size,
+        lr=lr,
+        scaling=scaling,
+        workers=workers,
+        threads=threads,
+        device=device,
+        out=out,
+        data_dir=data_dir,
+    )
+    _show_comparison(comparison, out)
+    if any(record.status == "error" for record in comparison.failures):
+        raise typer.Exit(FAILED_RUNS)
+
+
+@app.command()
+@_reported
+def train(
+    net: Annotated[str, typer.Option(help="The net, as net or net/downsampling.")] = "lenet5",
+    downsampling: Annotated[str | None, typer.Option(help="Default: the net's own.")] = None,
+    data: Annotated[str, typer.Option(help="Data set; see `flexpool data list`.")] = "digits",
+    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 10,
+    seed: Annotated[int, typer.Option(help="The repetition: which random numbers it has.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 64,
+    lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 0.001,
+    scaling: Annotated[str, typer.Option(help="Pixels: standard, unit or raw.")] = "standard",
+    threads: Threads = 1,
+    device: Device = "auto",
+    out: Out = Path("results"),
+    data_dir: DataDir = None,
+) -> None:
+    """Train one net once. It is the same run as that of a comparison with the same settings."""
+    from flexpool import lab
+
+    record = lab.train(
+        net,
+        downsampling=downsampling,
+        data=data,
+        epochs=epochs,
+        seed=seed,
+        batch_size=batch_size,
+        lr=lr,
+        scaling=scaling,
+        threads=threads,
+        device=device,
+        out=out,
+        data_dir=data_dir,
+    )
+    _show_run(record, out)
+    if record.status != "done":
+        raise typer.Exit(FAILED_RUNS)
+
+
+@app.command()
+@_reported
+def runs(
+    out: Out = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the runs that a folder of results holds."""
+    if not (out / "runs").is_dir():
+        raise StorageError(f"there are no runs in {out}. Name another folder with --out.")
+    from flexpool.lab import Store
+
+    store = Store(out)
+    found = [_listed(record) for record in store.records()]
+    found += [
+        {"run": folder, "status": f"unfinished, {epochs} epochs kept", "epochs": epochs}
+        for folder, epochs in store.unfinished().items()
+    ]
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table(box=None)
+    for heading in ("run", "status", "epochs", "accuracy"):
+        table.add_column(heading, overflow="fold", justify="left")
+    for row in found:
+        accuracy = row.get("accuracy")
+        table.add_row(
+            str(row["run"]),
+            str(row["status"]),
+            str(row["epochs"]),
+            f"{accuracy:.4f}" if isinstance(accuracy, float) else "",
+        )
+    Console().print(table)
+
+
+@data_app.command("list")
+@_reported
+def data_list(data_dir: DataDir = None) -> None:
+    """List the data sets and where they are."""
+    from flexpool.lab import data
+
+    table = Table(box=None)
+    for heading in ("name", "training", "test", "image", "classes", "where", "licence"):
+        table.add_column(heading, overflow="fold")
+    for row in data.available(data_dir):
+        table.add_row(
+            row.name,
+            f"{row.train:,}",
+            f"{row.test:,}",
+            " x ".join(map(str, row.shape)),
+            str(len(row.classes)),
+            row.where,
+            row.licence,
+        )
+    Console().print(table)
+
+
+@data_app.command("show")
+@_reported
+def data_show(
+    name: Annotated[str, typer.Argument(help="A data set of `flexpool data list`.")],
+    out: Annotated[Path | None, typer.Option(help="The PNG file; default: NAME.png.")] = None,
+    count: Annotated[int, typer.Option(help="How many images to show.")] = 40,
+    seed: Annotated[int, typer.Option(help="Which images are drawn.")] = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """Draw a grid of training images with their labels, as a PNG file."""
+    from flexpool.lab import data
+    from flexpool.lab.files import write_atomically
+
+    target = out or Path(f"{name}.png")
+    write_atomically(target, data.show(name, data_dir, count=count, seed=seed))
+    print(f"{target}: {count} training images of {name}")
+
+
+def _show_comparison(comparison: Comparison, out: Path) -> None:
+    from flexpool.lab.report.rows import HEADINGS, NARROW, rows
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDE  # a file or a pipe has no edge
+    table = Table(
+        title=comparison.recipe.title, title_justify="left", box=None, padding=(0, 2, 0, 0)
+    )
+    shown = [n for n, h in enumerate(HEADINGS) if console.width >= _WIDE or h in NARROW]
+    for number in shown:
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(HEADINGS[number], justify=justify, no_wrap=number == 0)
+    for row in rows(comparison):
+        table.add_row(*(row[number] for number in shown))
+    console.print()
+    console.print(table)
+    console.print(
+        "± and [ ]: 95 % intervals over seeds; differences are to the first row, paired by seed; "
+        "* p < 0.05",
+        style="dim",
+        highlight=False,
+    )
+    for record in comparison.failures:
+        text = f"{record.config.label}: {record.status}: {record.message}"
+        console.print(text, style="red", markup=False, highlight=False)
+    console.print()
+    console.print(comparison.verdict, style="bold", markup=False, highlight=False)
+    console.print(f"\nReport: {(out / 'report.html').resolve().as_uri()}", soft_wrap=True)
+
+
+def _show_run(record: Record, out: Path) -> None:
+    console = Console()
+    table = Table(title=record.config.label, title_justify="left", box=None)
+    for heading in ("epoch", "train loss", "train acc.", "test loss", "test acc.", "top 2", "s"):
+        table.add_column(heading, justify="right")
+    for row in record.curve:
+        table.add_row(
+            str(row.epoch),
+            f"{row.train_loss:.4f}",
+            f"{row.train_accuracy:.4f}",
+            f"{row.test_loss:.4f}",
+            f"{row.test_accuracy:.4f}",
+            f"{row.test_top2:.4f}",
+            f"{row.train_seconds:.2f}",
+        )
+    console.print(table)
+    if record.message:
+        console.print(f"{record.status}: {record.message}", style="red", markup=False)
+    console.print(f"{record.params:,} parameters, {record.macs:,} multiply-adds an image")
+    console.print(f"Run: {out / 'runs' / record.config.folder}{os.sep}", soft_wrap=True)
+
+
+def _listed(record: Record) -> dict[str, object]:
+    return {
+        "run": record.config.folder,
+        "status": record.status,
+        "epochs": len(record.curve),
+        "accuracy": record.curve[-1].test_accuracy if record.curve else None,
+        "name": record.config.variant.name,
+        "data": record.config.data,
+        "seed": record.config.seed,
+        "message": record.message,
+    }

@@ -1,0 +1,101 @@
+"""The errors flexpool raises, and the one way their messages are worded.
+
+Every message reads ``Name: expected ARGUMENT RULE, got VALUE. What to do instead.`` The part after
+the colon is written where the rule is known; the name in front is added once, by :func:`called`, at
+the public call. So no inner function has to know on whose behalf it checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+__all__ = [
+    "ArgumentError",
+    "DataError",
+    "FlexpoolError",
+    "ShapeError",
+    "StorageError",
+    "called",
+    "expected",
+    "unknown",
+]
+
+
+class FlexpoolError(Exception):
+    """The base of all errors that flexpool raises on purpose.
+
+    Attributes:
+        named: whether the message begins with the name of the call it is about.
+    """
+
+    named = False
+
+
+class ArgumentError(FlexpoolError, ValueError):
+    """An argument lies outside its documented domain."""
+
+
+class ShapeError(FlexpoolError, ValueError):
+    """An array has a shape that the call cannot work on."""
+
+
+class DataError(FlexpoolError):
+    """A data file is missing, damaged or not the file it should be."""
+
+
+class StorageError(FlexpoolError):
+    """A result could not be written or read: no room, no permission, not a folder."""
+
+
+def expected(argument: str, rule: str, got: object, instead: str = "") -> str:
+    """Word a complaint about one argument.
+
+    Args:
+        argument: name of the argument, as the user typed it.
+        rule: what was expected of it, e.g. ``"to be an int > 0"``.
+        got: the value that was given; shown by ``repr``.
+        instead: what to do instead, a full sentence, or nothing.
+
+    Example:
+        >>> expected("p", "to be a number > 0", -1, "Use p=2 for the Euclidean norm.")
+        'expected p to be a number > 0, got -1. Use p=2 for the Euclidean norm.'
+    """
+    return f"expected {argument} {rule}, got {got!r}. {instead}".rstrip()
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> ArgumentError:
+    """Build the error for a name that is not registered: the nearest name, then all of them.
+
+    Example:
+        >>> print(unknown("net", "lenet", ["lenet5", "nin"]))
+        unknown net 'lenet'. Did you mean 'lenet5'? Known: lenet5, nin.
+    """
+    names = list(known)
+    close = get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return ArgumentError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+
+
+@contextmanager
+def called(name: str) -> Iterator[None]:
+    """Put the public name in front of every flexpool error raised inside the block, once.
+
+    Where public calls call one another, the innermost is the one that is named.
+
+    Example:
+        >>> with called("compare"), called("LpPool2d"):
+        ...     raise ArgumentError(expected("p", "to be a number > 0", -1))
+        Traceback (most recent call last):
+        ...
+        flexpool.errors.ArgumentError: LpPool2d: expected p to be a number > 0, got -1.
+    """
+    try:
+        yield
+    except FlexpoolError as error:
+        if error.named:
+            raise
+        named = type(error)(f"{name}: {error}")
+        named.named = True
+        raise named from error.__cause__

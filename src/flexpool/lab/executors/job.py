@@ -1,0 +1,36 @@
+"""What every executor does for one configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flexpool.lab import data
+from flexpool.lab.recipe import RunConfig
+from flexpool.lab.store import Record, Store
+from flexpool.lab.train import OnProgress, failed, run
+
+__all__ = ["Job"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where the data is and where results go; small enough to send to another process.
+
+    Attributes:
+        out: folder of the store.
+        data_dir: where to look for data files first, or None.
+    """
+
+    out: Path
+    data_dir: Path | None = None
+
+    def run(self, config: RunConfig, on_progress: OnProgress) -> Record:
+        """Train one configuration, or return its record if it is there already."""
+        return run(config, data.load(config.data, self.data_dir), Store(self.out), on_progress)
+
+    def fail(self, config: RunConfig, message: str) -> Record:
+        """Keep the record of a run whose process is gone."""
+        store = Store(self.out)
+        with store.claim(config):
+            return failed(config, store, message)
