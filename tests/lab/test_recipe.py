@@ -77,6 +77,11 @@ def test_nets_times_downsamplings():
             "got ['lenet5/max', 'lenet5/max'].",
         ),
         (
+            {"net": "lenet5/avg", "downsampling": "max"},
+            "expected downsampling to be left out where every net names its own, got ('max',). "
+            "Write the nets without '/', or leave downsampling out.",
+        ),
+        (
             {"scaling": "standart"},
             "unknown scaling 'standart'. Did you mean 'standard'? Known: standard, unit, raw.",
         ),

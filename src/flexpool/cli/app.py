@@ -96,7 +96,8 @@ def compare(
         str | None, typer.Option(help="Nets, as net or net/downsampling, with commas between.")
     ] = None,
     downsampling: Annotated[
-        str | None, typer.Option(help="Downsamplings for each net: max, avg, sum, strided, slice.")
+        str | None,
+        typer.Option(help="For each net (default: the recipe's first): max,avg,sum,strided,slice."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Repetitions of each variant.")] = None,
@@ -198,7 +199,7 @@ def runs(
         return
     table = Table(box=None)
     for heading in ("run", "status", "epochs", "accuracy"):
-        table.add_column(heading, overflow="fold", justify="left")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "run")
     for row in found:
         accuracy = row.get("accuracy")
         table.add_row(
@@ -218,7 +219,7 @@ def data_list(data_dir: DataDir = None) -> None:
 
     table = Table(box=None)
     for heading in ("name", "training", "test", "image", "classes", "where", "licence"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for row in data.available(data_dir):
         table.add_row(
             row.name,

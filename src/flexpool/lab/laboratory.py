@@ -12,12 +12,12 @@ from loky import cpu_count
 
 from flexpool.errors import ArgumentError, called, expected
 from flexpool.lab import data as datasets
-from flexpool.lab import display, report
+from flexpool.lab import display, nets, report
 from flexpool.lab.comparison import Comparison
 from flexpool.lab.data import Dataset
 from flexpool.lab.environment import describe
 from flexpool.lab.executors import Job, execute
-from flexpool.lab.recipe import DEFAULT_RECIPE, Recipe, RunConfig, load
+from flexpool.lab.recipe import DEFAULT_RECIPE, Recipe, RunConfig, Variant, load
 from flexpool.lab.store import Record, Store
 from flexpool.lab.train import resolve_device
 
@@ -59,7 +59,8 @@ def compare(
             argument below that is not None takes the place of the recipe's value.
         data: name of the data set.
         net: nets, each as ``net`` or ``net/downsampling``; a list, or a string with commas.
-        downsampling: downsamplings to build each net with; a list, or a string with commas.
+        downsampling: downsamplings for each net that names none; a list, or a string with commas.
+            Without ``net`` they are those of the recipe's first net.
         epochs: passes over the training images, an int > 0.
         seeds: repetitions of each variant, an int > 0.
         batch_size: images per step, an int > 0.
@@ -93,9 +94,10 @@ def compare(
     """
     with called("compare"):
         settings = recipe if isinstance(recipe, Recipe) else load(recipe)
-        # A net or a downsampling that is asked for replaces what the recipe says of both.
         if net is not None and downsampling is None:
-            downsampling = ()
+            downsampling = ()  # nets that are asked for come with their own
+        elif downsampling is not None and net is None:
+            net = settings.variants[0].net
         settings = settings.changed(
             data=data,
             net=net,
@@ -216,7 +218,7 @@ class _Bench:
         self.data_dir = None if data_dir is None else Path(data_dir)
         self.dataset: Dataset = datasets.load(recipe.data, self.data_dir)
 
-    def config(self, variant: Any, seed: int) -> RunConfig:
+    def config(self, variant: Variant, seed: int) -> RunConfig:
         """Return the configuration of one run."""
         return RunConfig(
             net=variant.net,
@@ -233,10 +235,17 @@ class _Bench:
             torch=torch.__version__,
         )
 
+    def _multiply_adds(self, variant: Variant) -> int:
+        image = self.dataset.train_images.shape[1:]
+        return nets.multiply_adds(nets.build(variant.net, variant.downsampling, image=image), image)
+
     def run(self, configs: Sequence[RunConfig], progress: bool) -> list[Record]:
         """Train what is not there yet; return all records in the order of the configurations."""
         records = {c.id: r for c in configs if (r := self.store.find(c)) and r.status != "error"}
         missing = [config for config in configs if config.id not in records]
+        # The longest first: then no worker is left alone with a long one at the end.
+        cost = {variant: self._multiply_adds(variant) for variant in self.recipe.variants}
+        missing.sort(key=lambda config: cost[config.variant], reverse=True)
         with (
             display.runs(len(configs), len(records), progress) as show,
             _resumable(records, len(configs), self.out),

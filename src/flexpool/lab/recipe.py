@@ -132,7 +132,7 @@ class Recipe:
 
     Attributes:
         net: nets to train, each as ``net`` or ``net/downsampling``; the first is the baseline.
-        downsampling: downsamplings to build each net with; empty: each net's own.
+        downsampling: downsamplings for each net that names none; empty: each net's own.
         data: name of the data set.
         epochs: passes over the training images, an int > 0.
         seeds: repetitions of each variant, an int > 0; they have the seeds 0, 1, 2, ...
@@ -164,6 +164,10 @@ class Recipe:
             object.__setattr__(self, field, _names(field, getattr(self, field)))
         if not self.net:
             raise ArgumentError(expected("net", "to name at least one net", ()))
+        if self.downsampling and all("/" in net for net in self.net):
+            rule = "to be left out where every net names its own"
+            instead = "Write the nets without '/', or leave downsampling out."
+            raise ArgumentError(expected("downsampling", rule, self.downsampling, instead))
         for field in ("epochs", "seeds", "batch_size"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:

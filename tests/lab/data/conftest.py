@@ -13,8 +13,8 @@ from flexpool.lab.data import published, registry
 from lab.data.fakes import Fake, fake
 from lab.data.loopback import Reply, Server, serving
 
-_REPOSITORY = Path(__file__).parents[3]
-_REAL = Path(os.environ.get("FLEXPOOL_DATA_DIR") or _REPOSITORY.parent / "shared" / "data")
+# Read before the tests take the variable away from the code they test.
+_REAL = Path(os.environ.get("FLEXPOOL_DATA_DIR", "nowhere")).resolve()
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,53 @@
+"""What the documents say, runs, and what they name is there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{document.name}-{number}")
+    for document in DOCUMENTS
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", document.read_text(), re.S))
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_python_of_the_documents_runs(block, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_there_is_python_in_the_readme():
+    assert sum(block.id.startswith("README") for block in BLOCKS) >= 2
+
+
+def test_every_file_and_picture_the_documents_name_is_there():
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+            if not target.startswith("http"):
+                assert (document.parent / target).exists(), f"{document.name} names {target}"
+
+
+def test_every_target_the_documents_name_is_in_the_makefile():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"make ([a-z-]+)", README + (ROOT / "CONTRIBUTING.md").read_text()))
+    assert named <= targets
+    assert {"setup", "compare", "test", "test-all", "lint", "bench", "clean", "help"} <= targets
+
+
+def test_the_file_tree_names_every_package_of_the_source():
+    tree = README[README.index("src/flexpool/") :]
+    modules = {path for path in (ROOT / "src" / "flexpool").glob("*.py") if path.stem[0] != "_"}
+    packages = {path.parent for path in (ROOT / "src" / "flexpool").glob("*/__init__.py")}
+    assert [path.name for path in modules | packages if path.name not in tree] == []
