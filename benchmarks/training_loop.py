@@ -7,7 +7,7 @@ figure is the ratio of their times in one run.
 
     python benchmarks/training_loop.py [--rounds 5] [--net lenet5] [--json FILE]
 
-With FLEXPOOL_DATA_DIR the images are MNIST's; without it they are random, which takes the same time.
+With FLEXPOOL_DATA_DIR the images are MNIST's; without it they are random: the time is the same.
 """
 
 from __future__ import annotations

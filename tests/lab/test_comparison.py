@@ -25,7 +25,9 @@ def comparison(config):
             for seed, accuracy in enumerate(values):
                 run = config(net=variant.net, downsampling=variant.downsampling, seed=seed)
                 if accuracy is None:
-                    records.append(Record(run, "diverged", "the training loss became nan"))
+                    curve = (Epoch(1, float("nan"), 0.1, float("nan"), 0.1, 0.2, 2.0),)
+                    message = "the training loss became nan in epoch 1"
+                    records.append(Record(run, "diverged", message, 100, 1000, curve))
                     continue
                 curve = tuple(
                     Epoch(e, 1.0 / e, 0.5, 0.5, accuracy * e / 2, accuracy * e / 2 + 0.001, 2.0 * e)

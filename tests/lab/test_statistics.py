@@ -78,8 +78,20 @@ def test_what_can_be_resolved_is_shown_four_times_out_of_five(rng):
     assert power == pytest.approx(0.8, abs=0.03)
 
 
-@pytest.mark.parametrize("effect", [1e-9, 1e-3, 0.3, 2.0, 8.0, 50.0])
-def test_seeds_needed_over_the_whole_range_of_effects(effect):
+def power(effect, n):
+    """Power of the two-sided t-test, from the noncentral t distribution."""
+    critical = stats.t.ppf(0.975, n - 1)
+    noncentral = stats.nct(n - 1, effect * n**0.5)
+    return noncentral.sf(critical) + noncentral.cdf(-critical)
+
+
+@pytest.mark.parametrize("effect", [0.3, 0.9, 2.0, 4.0, 15.0])
+def test_seeds_needed_is_the_least_number_with_the_power(effect):
     sample = np.array([-1.0, 0.0, 1.0]) + effect
     needed = paired_difference([0.0] * 3, list(sample)).seeds_needed
-    assert needed is None if effect < 1e-6 else needed >= 2
+    assert power(effect, needed) >= 0.8
+    assert needed == 2 or power(effect, needed - 1) < 0.8
+
+
+def test_no_number_of_seeds_shows_no_difference():
+    assert paired_difference([0.0] * 3, [-1.0, 0.0, 1.0]).seeds_needed is None

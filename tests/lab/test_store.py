@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -57,6 +58,25 @@ def test_a_run_appears_in_full_or_not_at_all(tmp_path, record, monkeypatch):
     assert store.find(record.config) == record
     names = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert names == [".locks", ".partial", record.config.folder]
+
+
+def test_a_reader_never_meets_half_a_run(tmp_path, config):
+    store, stop, met = Store(tmp_path), threading.Event(), []
+
+    def read():
+        while not stop.is_set():
+            met.append(len(store.records()))  # raises if a run is not whole
+
+    with ThreadPoolExecutor() as pool:
+        reader = pool.submit(read)
+        for seed in range(60):
+            record = Record(config(seed=seed), "done", "", 1, 1, CURVE, {})
+            with store.claim(record.config):
+                store.publish(record, {"w": torch.ones(1000)})
+        stop.set()
+        reader.result()
+    assert met == sorted(met)
+    assert len(set(met)) > 10, "the reader hardly looked"
 
 
 @pytest.mark.parametrize("name", ["result.json", "config.json", "curve.csv", "environment.json"])
