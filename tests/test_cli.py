@@ -128,6 +128,7 @@ def test_bad_input_is_refused_in_one_clear_message(tmp_path, arguments, message)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.replace("│", " ").split())
     assert done.stdout == ""
+    assert list(tmp_path.rglob("result.json")) == []
 
 
 def test_a_recipe_with_an_unknown_key_is_refused(tmp_path):

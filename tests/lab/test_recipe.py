@@ -69,6 +69,10 @@ def test_nets_times_downsamplings():
         ({"lr": float("inf")}, "expected lr to be a finite number > 0, got inf."),
         ({"lr": "fast"}, "expected lr to be a number > 0, got 'fast'."),
         ({"data": 3}, "expected data to be a string, got 3."),
+        (
+            {"data": "mnits"},
+            "unknown data set 'mnits'. Did you mean 'mnist'? Known: digits, mnist, fashion_mnist.",
+        ),
         ({"net": ()}, "expected net to name at least one net, got ()."),
         ({"net": 5}, "expected net to be a name or a list of names, got 5."),
         (

@@ -16,6 +16,7 @@ from typing import Any
 from flexpool.errors import ArgumentError, called, expected, unknown
 from flexpool.lab import downsampling as downsamplings
 from flexpool.lab import nets
+from flexpool.lab.data import registry
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -179,6 +180,8 @@ class Recipe:
         for field in ("data", "title"):
             if not isinstance(getattr(self, field), str):
                 raise ArgumentError(expected(field, "to be a string", getattr(self, field)))
+        if self.data not in registry.KINDS:
+            raise unknown("data set", self.data, registry.KINDS)
         if self.scaling not in SCALINGS:
             raise unknown("scaling", str(self.scaling), SCALINGS)
         if len(set(self.variants)) < len(self.variants):

@@ -210,7 +210,7 @@ def test_the_next_mirror_may_compress_otherwise(
         (Reply(status=404), "HTTP 404 Not Found"),
         (Reply(status=500), "HTTP 500 Internal Server Error"),
         (Reply(status=206, body=b"half"), "HTTP 206 Partial Content"),
-        (Reply(status=416), "HTTP 416 Requested Range Not Satisfiable"),
+        (Reply(status=416), "HTTP 416"),
         (
             Reply(b"<html>sign in</html>"),
             "wrong content: neither gzip nor IDX: it begins with b'<html>sign i'",
