@@ -47,12 +47,12 @@ def test_a_run_appears_in_full_or_not_at_all(tmp_path, record, monkeypatch):
 
     for count in range(5):  # config, environment, curve, result, weights
         written.clear()
-        monkeypatch.setattr("flexpool.lab.store.write_atomically", failing_after(count))
-        with store.claim(record.config), pytest.raises(StorageError):
-            store.publish(record, {"w": torch.ones(2)})
+        with store.claim(record.config), monkeypatch.context() as patch:
+            patch.setattr("flexpool.lab.store.write_atomically", failing_after(count))
+            with pytest.raises(StorageError):
+                store.publish(record, {"w": torch.ones(2)})
         assert store.find(record.config) is None
         assert store.records() == []
-    monkeypatch.undo()
     with store.claim(record.config):
         store.publish(record, {"w": torch.ones(2)})
     assert store.find(record.config) == record
@@ -127,7 +127,13 @@ def test_who_comes_second_waits_and_finds_the_run_finished(tmp_path, record):
 def test_a_folder_that_cannot_be_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"cannot write .*file.*: Not a directory\."):
-        Store(tmp_path / "file" / "results")
+        Store(tmp_path / "file" / "results").prepare()
+
+
+def test_looking_writes_nothing(tmp_path, config):
+    store = Store(tmp_path)
+    assert (store.find(config()), store.records(), store.unfinished()) == (None, [], {})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_says_so(tmp_path, record, monkeypatch):
@@ -146,6 +152,6 @@ def test_a_full_disk_says_so(tmp_path, record, monkeypatch):
 
 def test_foreign_folders_beside_the_runs_are_named(tmp_path):
     store = Store(tmp_path)
-    (tmp_path / "runs" / "holiday pictures").mkdir()
+    (tmp_path / "runs" / "holiday pictures").mkdir(parents=True)
     with pytest.raises(StorageError, match="holiday pictures"):
         store.records()

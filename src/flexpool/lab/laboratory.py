@@ -215,6 +215,7 @@ class _Bench:
         self.workers = own if workers is None else workers
         self.out = Path(out)
         self.store = Store(self.out)
+        self.store.prepare()
         self.data_dir = None if data_dir is None else Path(data_dir)
         self.dataset: Dataset = datasets.load(recipe.data, self.data_dir)
 

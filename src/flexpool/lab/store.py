@@ -80,24 +80,27 @@ class Checkpoint:
 
 
 class Store:
-    """The runs under one folder.
+    """The runs under one folder. Looking into it writes nothing.
 
     Args:
-        root: the folder given as ``--out``; made if it is not there.
-
-    Raises:
-        StorageError: if the folder cannot be made or written.
+        root: the folder given as ``--out``.
     """
 
     def __init__(self, root: Path) -> None:
         self.runs = root / "runs"
         self._partial = self.runs / ".partial"
         self._locks = self.runs / ".locks"
-        with storing(self._partial):
+
+    def prepare(self) -> None:
+        """Make the folder ready for runs, and sure that it takes files: before hours of training.
+
+        Raises:
+            StorageError: if the folder cannot be made or written.
+        """
+        with storing(self.runs):
             self._partial.mkdir(parents=True, exist_ok=True)
             self._locks.mkdir(exist_ok=True)
-            # A folder that exists may still refuse files: say so before hours of training.
-            write_atomically(self._partial / ".writable", b"")
+        write_atomically(self._partial / ".writable", b"")
 
     def find(self, config: RunConfig) -> Record | None:
         """Return the run of this configuration if it came to an end, else None."""
@@ -118,7 +121,12 @@ class Store:
 
     @contextmanager
     def claim(self, config: RunConfig) -> Iterator[None]:
-        """Hold a run for this process; wait while another holds it."""
+        """Hold a run for this process; wait while another holds it.
+
+        Raises:
+            StorageError: if the store cannot be written.
+        """
+        self.prepare()
         folder = self._partial / config.folder
         # Not inside the run's own folder: that one goes away while others may still wait.
         lock = FileLock(self._locks / f"{config.folder}.lock")
