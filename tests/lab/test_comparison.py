@@ -9,6 +9,7 @@ import pytest
 from flexpool.lab.comparison import Comparison
 from flexpool.lab.recipe import Recipe, Variant
 from flexpool.lab.report import write
+from flexpool.lab.report.marks import spread
 from flexpool.lab.report.rows import HEADINGS, rows
 from flexpool.lab.store import Epoch, Record
 
@@ -177,3 +178,9 @@ def test_titles_cannot_break_out_of_the_page(comparison, tmp_path):
     result = dataclasses.replace(result, recipe=dataclasses.replace(result.recipe, title=title))
     write(result, tmp_path)
     assert title not in (tmp_path / "report.html").read_text()
+
+
+def test_variants_of_equal_size_stand_side_by_side(comparison):
+    result = comparison(accuracies={"lenet5/max": [0.9], "lenet5/avg": [0.8], "lenet5/sum": [0.7]})
+    left, middle, right = spread(result).values()
+    assert left < middle == 100.0 < right

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from flexpool.lab.comparison import Comparison
-from flexpool.lab.report.palette import colours
+from flexpool.lab.report.marks import colours, spread
 
 __all__ = ["charts"]
 
@@ -153,14 +153,14 @@ def _curves(comparison: Comparison, column: str, title: str, factor: float) -> g
 
 def _parameters(comparison: Comparison) -> go.Figure:
     figure = _figure(420)
-    palette = colours(comparison)
+    palette, places = colours(comparison), spread(comparison)
     for result in comparison.variants:
         name, summary = result.variant.name, result.accuracy
         if summary is None:
             continue
         low, high = summary.ci95 or (summary.mean, summary.mean)
         figure.add_scatter(
-            x=[result.params],
+            x=[places[name]],
             y=[100 * summary.mean],
             mode="markers",
             name=name,
@@ -171,9 +171,9 @@ def _parameters(comparison: Comparison) -> go.Figure:
                 "array": [100 * (high - summary.mean)],
                 "arrayminus": [100 * (summary.mean - low)],
             },
-            hovertemplate="%{x:,} parameters, %{y:.3f} %"
+            hovertemplate=f"{result.params:,} parameters, %{{y:.3f}} %"
             f"<br>{result.macs:,} multiply-adds an image<extra>{name}</extra>",
         )
-    figure.update_xaxes(title="parameters", tickformat=",")
+    figure.update_xaxes(title="parameters (equal ones side by side)", tickformat=",")
     figure.update_yaxes(title="test accuracy, %, with 95 % interval")
     return figure

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flexpool.lab.comparison import Comparison
-from flexpool.lab.report.palette import colours
+from flexpool.lab.report.marks import colours, spread
 
 __all__ = ["draw"]
 
@@ -99,14 +99,14 @@ def _curves(axes: Axes, comparison: Comparison) -> None:
 
 def _parameters(axes: Axes, comparison: Comparison) -> None:
     """Accuracy against the number of parameters."""
-    palette = colours(comparison)
+    palette, places = colours(comparison), spread(comparison)
     for result in comparison.variants:
-        if result.accuracy is None or result.params is None:
+        if result.accuracy is None:
             continue
         low, high = result.accuracy.ci95 or (result.accuracy.mean, result.accuracy.mean)
         mean = result.accuracy.mean
         axes.errorbar(
-            result.params / 1000,
+            places[result.variant.name] / 1000,
             100 * mean,
             yerr=[[100 * (mean - low)], [100 * (high - mean)]],
             fmt="D",
@@ -114,7 +114,7 @@ def _parameters(axes: Axes, comparison: Comparison) -> None:
             capsize=3,
             label=result.variant.name,
         )
-    axes.set_xlabel("parameters, thousands")
+    axes.set_xlabel("parameters, thousands (equal ones side by side)")
     axes.set_ylabel("test accuracy, % (mean, 95 % interval)")
     if axes.containers:
         axes.legend(fontsize=8, frameon=False, loc="best")
