@@ -16,7 +16,16 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-__all__ = ["ALPHA", "POWER", "Difference", "Summary", "holm", "paired_difference", "summarise"]
+__all__ = [
+    "ALPHA",
+    "POWER",
+    "Difference",
+    "Interval",
+    "Summary",
+    "holm",
+    "paired_difference",
+    "summarise",
+]
 
 ALPHA = 0.05
 POWER = 0.8

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from flexpool.lab.comparison import Comparison
 from flexpool.lab.report.marks import colours, spread
+from flexpool.lab.statistics import Interval
 
 __all__ = ["charts"]
 
@@ -49,6 +50,32 @@ def _row_height(rows: int) -> int:
     return 110 + 42 * rows
 
 
+def _mark(
+    figure: go.Figure, name: str, colour: str, mean: float, interval: Interval, hover: str
+) -> None:
+    """Draw a mean and its interval in the row of a variant; all in percent."""
+    low, high = interval
+    figure.add_scatter(
+        x=[mean],
+        y=[name],
+        mode="markers",
+        marker={"color": colour, "symbol": "diamond", "size": 11},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [high - mean],
+            "arrayminus": [mean - low],
+            "thickness": 3,
+            "width": 6,
+        },
+        hovertemplate=f"{hover}, interval {low:.3f} to {high:.3f}<extra>{name}</extra>",
+    )
+
+
+def _percent(interval: Interval) -> Interval:
+    return 100 * interval[0], 100 * interval[1]
+
+
 def _accuracy(comparison: Comparison) -> go.Figure:
     figure = _figure(_row_height(len(comparison.variants)), showlegend=False)
     palette = colours(comparison)
@@ -63,22 +90,14 @@ def _accuracy(comparison: Comparison) -> go.Figure:
             marker={"color": palette[name], "opacity": 0.3, "size": 8},
             hovertemplate="%{x:.2f} %<extra>one seed</extra>",
         )
-        low, high = summary.ci95 or (summary.mean, summary.mean)
-        figure.add_scatter(
-            x=[100 * summary.mean],
-            y=[name],
-            mode="markers",
-            marker={"color": palette[name], "symbol": "diamond", "size": 11},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [100 * (high - summary.mean)],
-                "arrayminus": [100 * (summary.mean - low)],
-                "thickness": 3,
-                "width": 6,
-            },
-            hovertemplate=f"mean %{{x:.3f}} %, interval {100 * low:.3f} to {100 * high:.3f}"
-            f"<extra>{name}</extra>",
+        interval = summary.ci95 or (summary.mean, summary.mean)
+        _mark(
+            figure,
+            name,
+            palette[name],
+            100 * summary.mean,
+            _percent(interval),
+            "mean %{x:.3f} %",
         )
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(title="test accuracy, %")
@@ -90,26 +109,16 @@ def _differences(comparison: Comparison) -> go.Figure:
     figure = _figure(_row_height(len(others)), showlegend=False)
     palette = colours(comparison)
     for result in others:
-        difference = result.difference
+        name, difference = result.variant.name, result.difference
         if difference is None:
             continue
-        name = result.variant.name
-        low, high = difference.ci95
-        figure.add_scatter(
-            x=[100 * difference.mean],
-            y=[name],
-            mode="markers",
-            marker={"color": palette[name], "symbol": "diamond", "size": 11},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [100 * (high - difference.mean)],
-                "arrayminus": [100 * (difference.mean - low)],
-                "thickness": 3,
-                "width": 6,
-            },
-            hovertemplate=f"%{{x:.3f}} points, interval {100 * low:.3f} to {100 * high:.3f}, "
-            f"Holm-corrected p = {result.p:.2g}<extra>{name}</extra>",
+        _mark(
+            figure,
+            name,
+            palette[name],
+            100 * difference.mean,
+            _percent(difference.ci95),
+            f"%{{x:.3f}} points, Holm-corrected p = {result.p:.2g}",
         )
     figure.add_vline(x=0, line={"color": "#555", "width": 1})
     figure.update_yaxes(autorange="reversed")
