@@ -245,7 +245,7 @@ class _Bench:
         records = {c.id: r for c in configs if (r := self.store.find(c)) and r.status != "error"}
         missing = [config for config in configs if config.id not in records]
         # The longest first: then no worker is left alone with a long one at the end.
-        cost = {variant: self._multiply_adds(variant) for variant in self.recipe.variants}
+        cost = {variant: self._multiply_adds(variant) for variant in {c.variant for c in missing}}
         missing.sort(key=lambda config: cost[config.variant], reverse=True)
         with (
             display.runs(len(configs), len(records), progress) as show,

@@ -180,8 +180,7 @@ class Recipe:
         for field in ("data", "title"):
             if not isinstance(getattr(self, field), str):
                 raise ArgumentError(expected(field, "to be a string", getattr(self, field)))
-        if self.data not in registry.KINDS:
-            raise unknown("data set", self.data, registry.KINDS)
+        registry.find(self.data)
         if self.scaling not in SCALINGS:
             raise unknown("scaling", str(self.scaling), SCALINGS)
         if len(set(self.variants)) < len(self.variants):

@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from flexpool.errors import ArgumentError, called, expected, unknown
+from flexpool.errors import ArgumentError, called, expected
 from flexpool.lab.data import registry
 from flexpool.lab.data.dataset import Dataset
 from flexpool.lab.data.locate import cache_folder, data_folder
@@ -134,9 +134,7 @@ def show(name: str, data_dir: _PathLike | None = None, count: int = 40, seed: in
 def _load(name: str, data_dir: _PathLike | None) -> Dataset:
     if not isinstance(name, str):
         raise ArgumentError(expected("name", "to be a str", name, "See data.available()."))
-    kind = registry.KINDS.get(name)
-    if kind is None:
-        raise unknown("data set", name, registry.KINDS)
+    kind = registry.find(name)
     folder = data_folder(data_dir)
     # The cache folder counts too, since it can be changed while the process runs.
     key = (name, folder, cache_folder())
