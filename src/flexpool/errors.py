@@ -13,10 +13,13 @@ from difflib import get_close_matches
 
 __all__ = [
     "ArgumentError",
+    "BackendUnavailable",
     "DataError",
+    "DtypeError",
     "FlexpoolError",
     "ShapeError",
     "StorageError",
+    "TraceError",
     "called",
     "expected",
     "unknown",
@@ -39,6 +42,18 @@ class ArgumentError(FlexpoolError, ValueError):
 
 class ShapeError(FlexpoolError, ValueError):
     """An array has a shape that the call cannot work on."""
+
+
+class DtypeError(FlexpoolError, TypeError):
+    """An array has a type of number that the call cannot work on, or is no array at all."""
+
+
+class TraceError(FlexpoolError, TypeError):
+    """A formula does something that cannot be written down as a graph."""
+
+
+class BackendUnavailable(FlexpoolError, RuntimeError):  # noqa: N818 - says what is the matter
+    """A backend that was asked for by name cannot run here."""
 
 
 class DataError(FlexpoolError):

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 import flexpool
-from flexpool.errors import FlexpoolError, StorageError
+from flexpool.cli.kernels import show_kernel
+from flexpool.cli.operators import list_operators, show
+from flexpool.cli.terminal import WIDE, page, reported
+from flexpool.errors import StorageError
 
 if TYPE_CHECKING:
     from flexpool.lab import Comparison, Record
 
 __all__ = ["app"]
 
-BAD_INPUT = 2
 FAILED_RUNS = 1
-INTERRUPTED = 130
 
-_WIDE = 150
+OPERATORS = "Operators"
+EXPERIMENTS = "Experiments"
 
 app = typer.Typer(
     help="Pooling and downsampling for convolutional networks.",
@@ -34,9 +34,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_app = typer.Typer(help="The data sets: what there is, and a look at it.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
-
-P = ParamSpec("P")
+app.add_typer(data_app, name="data", rich_help_panel=EXPERIMENTS)
+app.command("list", rich_help_panel=OPERATORS)(list_operators)
+app.command("show", rich_help_panel=OPERATORS)(show)
+app.command("show-kernel", rich_help_panel=OPERATORS)(show_kernel)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of the results.", show_default=True)]
 DataDir = Annotated[
@@ -45,27 +46,6 @@ DataDir = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[int, typer.Option(help="CPU threads of each run; part of what it computes.")]
-
-
-def _reported(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn flexpool's errors and Ctrl-C into one line on standard error and an exit code."""
-
-    @functools.wraps(command)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except FlexpoolError as error:
-            _complain(f"Error: {error}")
-            raise typer.Exit(BAD_INPUT) from None
-        except KeyboardInterrupt as interrupt:
-            _complain(str(interrupt) or "Interrupted.")
-            raise typer.Exit(INTERRUPTED) from None
-
-    return wrapper
-
-
-def _complain(message: str) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(message, markup=False, style="red")
 
 
 def _print_version(wanted: bool) -> None:
@@ -84,8 +64,8 @@ def _options(
     """Take the options that stand before a command."""
 
 
-@app.command()
-@_reported
+@app.command(rich_help_panel=EXPERIMENTS)
+@reported
 def compare(
     recipe: Annotated[
         str | None,
@@ -139,8 +119,8 @@ def compare(
         raise typer.Exit(FAILED_RUNS)
 
 
-@app.command()
-@_reported
+@app.command(rich_help_panel=EXPERIMENTS)
+@reported
 def train(
     net: Annotated[str, typer.Option(help="The net, as net or net/downsampling.")] = "lenet5",
     downsampling: Annotated[str | None, typer.Option(help="Default: the net's own.")] = None,
@@ -177,8 +157,8 @@ def train(
         raise typer.Exit(FAILED_RUNS)
 
 
-@app.command()
-@_reported
+@app.command(rich_help_panel=EXPERIMENTS)
+@reported
 def runs(
     out: Out = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -212,7 +192,7 @@ def runs(
 
 
 @data_app.command("list")
-@_reported
+@reported
 def data_list(data_dir: DataDir = None) -> None:
     """List the data sets and where they are."""
     from flexpool.lab import data
@@ -234,7 +214,7 @@ def data_list(data_dir: DataDir = None) -> None:
 
 
 @data_app.command("show")
-@_reported
+@reported
 def data_show(
     name: Annotated[str, typer.Argument(help="A data set of `flexpool data list`.")],
     out: Annotated[Path | None, typer.Option(help="The PNG file; default: NAME.png.")] = None,
@@ -254,13 +234,11 @@ def data_show(
 def _show_comparison(comparison: Comparison, out: Path) -> None:
     from flexpool.lab.report.rows import HEADINGS, NARROW, rows
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDE  # a file or a pipe has no edge
+    console = page()
     table = Table(
         title=comparison.recipe.title, title_justify="left", box=None, padding=(0, 2, 0, 0)
     )
-    shown = [n for n, h in enumerate(HEADINGS) if console.width >= _WIDE or h in NARROW]
+    shown = [n for n, h in enumerate(HEADINGS) if console.width >= WIDE or h in NARROW]
     for number in shown:
         justify: Literal["left", "right"] = "right" if number else "left"
         table.add_column(HEADINGS[number], justify=justify, no_wrap=number == 0)

@@ -1,8 +1,9 @@
 """The downsamplings that a net can be built with.
 
-Each one is a name, a sentence and a way to build its layer for a given number of channels and a
-window. A net takes any of them as an argument, so an operator registered here is at once a value of
-``--downsampling``.
+Every pooling operator is one, as its module of :mod:`flexpool.nn` with default arguments: those that
+can be learned are learned, one number per layer. Operators that need a second input are left out,
+since no net of the laboratory computes one. Two downsamplings are no pooling: ``strided`` and
+``slice``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from flexpool.errors import unknown
+from flexpool.declare import OnInput, OnOutput, Operator, Random, operators
+from flexpool.errors import ArgumentError, expected, unknown
+from flexpool.nn.generate import camel_case, class_named
 
 __all__ = ["DOWNSAMPLINGS", "Downsampling", "Slice2d", "find"]
 
@@ -59,7 +62,7 @@ class Downsampling:
 
     Attributes:
         name: the value of ``--downsampling``.
-        summary: what it does, in one phrase.
+        summary: what it does, in one sentence.
         layer: builds the layer from (channels, kernel_size, stride).
         joins_convolution: whether a convolution just before it does the same by its own stride, so
             that no layer is added there.
@@ -71,29 +74,36 @@ class Downsampling:
     joins_convolution: bool = False
 
 
+def _class_of(operator: Operator) -> str:
+    return f"{camel_case(operator.name)}Pool2d"
+
+
+def _needs(operator: Operator) -> list[str]:
+    """List the arguments that an operator cannot do without, each with what it is."""
+    return [
+        f"{name}, {argument.domain}"
+        for name, argument in operator.arguments.items()
+        if isinstance(argument, OnInput | OnOutput)
+        or (argument.required and not isinstance(argument, Random))
+    ]
+
+
+def _pooling(operator: Operator) -> Downsampling:
+    module: Callable[[int, int], nn.Module] = class_named(_class_of(operator))
+    return Downsampling(
+        operator.name,
+        operator.summary,
+        lambda channels, kernel_size, stride: module(kernel_size, stride),
+    )
+
+
 DOWNSAMPLINGS = {
     entry.name: entry
     for entry in (
-        Downsampling(
-            "max",
-            "largest value of each window",
-            lambda channels, kernel_size, stride: nn.MaxPool2d(kernel_size, stride),
-        ),
-        Downsampling(
-            "avg",
-            "mean of each window",
-            lambda channels, kernel_size, stride: nn.AvgPool2d(kernel_size, stride),
-        ),
-        Downsampling(
-            "sum",
-            "sum of each window",
-            lambda channels, kernel_size, stride: nn.AvgPool2d(
-                kernel_size, stride, divisor_override=1
-            ),
-        ),
+        *(_pooling(operator) for operator in operators().values() if not _needs(operator)),
         Downsampling(
             "strided",
-            "convolution with a stride: learned",
+            "Convolve with a stride: learned.",
             lambda channels, kernel_size, stride: nn.Conv2d(
                 channels, channels, kernel_size, stride
             ),
@@ -101,7 +111,7 @@ DOWNSAMPLINGS = {
         ),
         Downsampling(
             "slice",
-            "first pixel of each window: the do-nothing control",
+            "Keep the first pixel of each window: the do-nothing control.",
             lambda channels, kernel_size, stride: Slice2d(kernel_size, stride),
         ),
     )
@@ -112,8 +122,18 @@ def find(name: str) -> Downsampling:
     """Look a downsampling up by name.
 
     Raises:
-        ArgumentError: if there is none of that name; it names the nearest.
+        ArgumentError: if there is none of that name; it names the nearest, or says what an operator
+            of that name needs.
     """
-    if name not in DOWNSAMPLINGS:
-        raise unknown("downsampling", name, DOWNSAMPLINGS)
-    return DOWNSAMPLINGS[name]
+    if name in DOWNSAMPLINGS:
+        return DOWNSAMPLINGS[name]
+    if name in operators():
+        operator = operators()[name]
+        instead = (
+            f"It takes {' and '.join(_needs(operator))}: "
+            f"use flexpool.nn.{_class_of(operator)} in a net of your own."
+        )
+        raise ArgumentError(
+            expected("downsampling", "to need nothing besides its input", name, instead)
+        )
+    raise unknown("downsampling", name, DOWNSAMPLINGS)

@@ -10,7 +10,7 @@ sizes. Nothing here touches the values of an array.
 from __future__ import annotations
 
 from flexpool.window.adaptive import AdaptiveWindow, adaptive_window, global_window
-from flexpool.window.counts import divisors, element_counts
+from flexpool.window.counts import divisors, element_counts, padded_counts
 from flexpool.window.placement import Placement
 from flexpool.window.receptive import ReceptiveField, receptive_fields
 from flexpool.window.sliding import Window, window
@@ -24,6 +24,7 @@ __all__ = [
     "divisors",
     "element_counts",
     "global_window",
+    "padded_counts",
     "receptive_fields",
     "window",
 ]

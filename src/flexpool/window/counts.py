@@ -7,11 +7,12 @@ from functools import reduce
 
 import numpy as np
 
+from flexpool.window.adaptive import AdaptiveWindow
 from flexpool.window.arguments import checked_divisor_override, checked_flag
 from flexpool.window.placement import IntArray, Placement, taps_below
 from flexpool.window.sliding import Window
 
-__all__ = ["divisors", "element_counts"]
+__all__ = ["divisors", "element_counts", "padded_counts"]
 
 
 def element_counts(placements: Sequence[Placement]) -> IntArray:
@@ -78,15 +79,36 @@ def divisors(
     include_pad = checked_flag("count_include_pad", count_include_pad)
     if override is not None:
         return np.full(window.output_shape(sizes), override, dtype=np.int64)
-    placements = window.place(sizes)
     if not include_pad:
-        return element_counts(placements)
+        return element_counts(window.place(sizes))
+    return _outer_product(padded_counts(window, sizes))
+
+
+def padded_counts(window: Window | AdaptiveWindow, sizes: Sequence[int]) -> tuple[IntArray, ...]:
+    """Count each window's elements along each dimension, those in the padding included.
+
+    Args:
+        window: of either kind; adaptive windows have no padding.
+        sizes: the input's spatial sizes, each >= 1.
+
+    Shape:
+        -> one array of shape (output size,) per dimension; :func:`divisors` multiplies them.
+
+    Raises:
+        ShapeError: if sizes has the wrong length or a 0, or no window fits.
+
+    Example:
+        >>> from flexpool.window import window
+        >>> [counts.tolist() for counts in padded_counts(window(1, 3, 2, 1, ceil_mode=True), (4,))]
+        [[3, 3, 2]]
+    """
+    placements = window.place(sizes)
+    if isinstance(window, AdaptiveWindow):
+        return tuple(placement.count for placement in placements)
     each = zip(sizes, window.padding_at(sizes), placements, window.kernel_size, strict=True)
-    return _outer_product(
-        [
-            taps_below(size + after, placement.start, placement.dilation, kernel)
-            for size, (_, after), placement, kernel in each
-        ]
+    return tuple(
+        taps_below(size + after, placement.start, placement.dilation, kernel)
+        for size, (_, after), placement, kernel in each
     )
 
 

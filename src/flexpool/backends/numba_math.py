@@ -1,0 +1,372 @@
+"""Elementwise functions for generated kernels, written so that loops over them vectorise.
+
+A call into the C library for each element would cost more than all else a pooling kernel does. So
+``exp``, ``log`` and ``pow`` are range reductions and polynomials in plain arithmetic, for float32
+and float64, within a few units in the last place; infinities, NaN and subnormal numbers included.
+
+These functions allow fused multiply-add and nothing else: reassociation would undo the split
+constants that range reduction rests on.
+
+Reference:
+    Cody, Waite (1980), Software manual for the elementary functions. Polynomials: exp by its Taylor
+    series on |r| <= ln(2)/2, log by the series of 2 artanh(s), s = (m - 1)/(m + 1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+from flexpool.backends import philox
+
+__all__ = ["choose", "exp", "floor", "log", "power", "sigmoid", "sign", "sqrt", "tanh", "uniform"]
+
+# Numba's own types take what a decorated function is called with for what it is declared with.
+_intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = intrinsic
+# Without the order to inline, LLVM would call the longer ones for each element.
+_OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy", "forceinline": True}
+_exactly = njit(**_OPTIONS)
+
+_INTEGER: dict[Any, Any] = {types.float32: types.int32, types.float64: types.int64}
+_FLOAT = {integer: floating for floating, integer in _INTEGER.items()}
+
+
+def _llvm(name: str) -> Callable[..., Any]:
+    """Make a function of one number that is one LLVM instruction, so that it vectorises."""
+
+    def declare(typing: Any, number: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = args[0].type
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(kind, [kind]), f"llvm.{name}.{_suffix(kind)}"
+            )
+            return builder.call(function, args)
+
+        return number(number), generate
+
+    return _intrinsic(declare)
+
+
+def _suffix(kind: ir.Type) -> str:
+    return "f32" if isinstance(kind, ir.FloatType) else "f64"
+
+
+floor = _llvm("floor")
+_root = _llvm("sqrt")
+
+
+@_intrinsic
+def _bits(typing: Any, number: Any) -> Any:
+    """Read a float's bits as an integer, or an integer's as a float."""
+    other = {**_INTEGER, **_FLOAT}[number]
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], context.get_value_type(other))
+
+    return other(number), generate
+
+
+@_intrinsic
+def _integer(typing: Any, number: Any) -> Any:
+    """Convert a whole number to an integer of the same width."""
+    other = _INTEGER[number]
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fptosi(args[0], context.get_value_type(other))
+
+    return other(number), generate
+
+
+@_intrinsic
+def _floating(typing: Any, number: Any) -> Any:
+    """Convert an integer to a float of the same width."""
+    other = _FLOAT[number]
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.sitofp(args[0], context.get_value_type(other))
+
+    return other(number), generate
+
+
+@_intrinsic
+def choose(typing: Any, condition: Any, a: Any, b: Any) -> Any:
+    """Take a where the condition holds and b elsewhere.
+
+    Numba makes branches of Python's own ``a if condition else b``, and where LLVM does not undo
+    that, a loop is not vectorised.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(*args)
+
+    return a(types.boolean, a, a), generate
+
+
+def _llvm_of_many(name: str) -> Callable[..., Any]:
+    """Make a function of two or three numbers that is one LLVM instruction."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = args[0].type
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(kind, [kind] * len(args)),
+            f"llvm.{name}.{_suffix(kind)}",
+        )
+        return builder.call(function, args)
+
+    def declare_two(typing: Any, a: Any, b: Any) -> Any:
+        return a(a, b), generate
+
+    def declare_three(typing: Any, a: Any, b: Any, c: Any) -> Any:
+        return a(a, b, c), generate
+
+    return _intrinsic(declare_three if name == "fmuladd" else declare_two)
+
+
+_fused = _llvm_of_many("fmuladd")  # one rounding where the processor can
+_smaller = _llvm_of_many("minnum")
+_larger = _llvm_of_many("maxnum")
+
+
+class _Format:
+    """What the functions need to know of a floating-point format.
+
+    ``ln2`` is split: the upper part has so few digits that its product with an exponent is exact.
+    """
+
+    def __init__(self, real: Any, whole: Any, mantissa: int, ln2: tuple[float, float]) -> None:
+        terms = 7 if mantissa == 23 else 13
+        self.real, self.whole, self.mantissa = real, whole, mantissa
+        self.bias = (1 << (10 if mantissa == 52 else 7)) - 1
+        self.ln2_high, self.ln2_low = map(real, ln2)
+        self.largest = real(math.log(float(np.finfo(real).max)))
+        self.smallest = real(math.log(float(np.finfo(real).tiny)) - mantissa * math.log(2) - 1)
+        self.exp_terms = tuple(real(1 / math.factorial(n)) for n in range(terms, -1, -1))
+        odd = 9 if mantissa == 23 else 21
+        self.log_terms = tuple(real(2 / n) for n in range(odd, 1, -2))
+
+
+_SINGLE = _Format(np.float32, np.int32, 23, (0.693359375, -2.12194440e-4))
+_DOUBLE = _Format(np.float64, np.int64, 52, (6.93145751953125e-1, 1.42860682030941723212e-6))
+
+
+def _format(number: Any) -> _Format:
+    return _SINGLE if number == types.float32 else _DOUBLE
+
+
+def exp(a: Any) -> Any:
+    """Raise e to the power a."""
+
+
+@overload(exp, jit_options=_OPTIONS)
+def _exp(a: Any) -> Any:
+    f = _format(a)
+    real, largest, smallest = f.real, f.largest, f.smallest
+    per_ln2, ln2_high, ln2_low = real(1 / math.log(2)), f.ln2_high, f.ln2_low
+    half, zero, infinity = real(0.5), real(0), real(np.inf)
+    polynomial, scale = _polynomial(f.exp_terms), _scale(f)
+
+    def implementation(a: Any) -> Any:
+        inside = choose(a < largest, a, largest)
+        inside = choose(inside > smallest, inside, smallest)
+        n = floor(inside * per_ln2 + half)
+        r = (inside - n * ln2_high) - n * ln2_low
+        value = scale(polynomial(r), n)
+        value = choose(a > largest, infinity, value)
+        value = choose(a < smallest, zero, value)
+        return choose(a != a, a, value)
+
+    return implementation
+
+
+def _polynomial(terms: tuple[Any, ...]) -> Callable[..., Any]:
+    """Write out Horner's rule, the coefficient of the highest power first."""
+    names = {f"c{n}": term for n, term in enumerate(terms)}
+    body = "c0"
+    for n in range(1, len(terms)):
+        body = f"({body}) * r + c{n}"
+    scope: dict[str, Any] = dict(names)
+    exec(f"def polynomial(r):\n    return {body}\n", scope)  # our own numbers
+    made: Callable[..., Any] = _exactly(scope["polynomial"])
+    return made
+
+
+def _scale(f: _Format) -> Callable[..., Any]:
+    """Multiply by 2**n in two steps, so that neither factor leaves the normal numbers."""
+    whole, half = f.whole, f.real(0.5)
+    bias, mantissa = whole(f.bias), whole(f.mantissa)
+
+    @_exactly
+    def scale(value: Any, n: Any) -> Any:
+        first = floor(n * half)
+        low = whole((_integer(first) + bias) << mantissa)  # Numba widens; whole() narrows again
+        high = whole((_integer(n - first) + bias) << mantissa)
+        return value * _bits(low) * _bits(high)
+
+    made: Callable[..., Any] = scale
+    return made
+
+
+def _split(f: _Format) -> Callable[..., Any]:
+    """Split a positive number into m * 2**e with sqrt(1/2) <= m < sqrt(2); log m and e."""
+    whole, mantissa = f.whole, f.whole(f.mantissa)
+    tiny, lift, lifted = np.finfo(f.real).tiny, f.real(2.0**f.mantissa), f.real(f.mantissa)
+    offset = f.real(math.sqrt(0.5)).view(whole)
+    one, zero, two = f.real(1), f.real(0), f.real(2)
+    polynomial = _polynomial(f.log_terms)
+
+    @_exactly
+    def split(a: Any) -> Any:
+        small = a < tiny
+        normal = choose(small, a * lift, a)
+        bits = _bits(normal)
+        e = whole((bits - offset) >> mantissa)
+        m = _bits(whole(bits - (e << mantissa)))
+        s = (m - one) / (m + one)
+        square = s * s
+        log_m = s * (square * polynomial(square) + two)
+        return log_m, _floating(e) - choose(small, lifted, zero)
+
+    made: Callable[..., Any] = split
+    return made
+
+
+def log(a: Any) -> Any:
+    """Take the natural logarithm."""
+
+
+@overload(log, jit_options=_OPTIONS)
+def _log(a: Any) -> Any:
+    f = _format(a)
+    split, ln2_high, ln2_low = _split(f), f.ln2_high, f.ln2_low
+    zero, infinity, nan = f.real(0), f.real(np.inf), f.real(np.nan)
+
+    def implementation(a: Any) -> Any:
+        log_m, e = split(a)
+        value = e * ln2_high + (e * ln2_low + log_m)
+        value = choose(a == infinity, infinity, value)
+        value = choose(a == zero, -infinity, value)
+        value = choose(a < zero, nan, value)
+        return choose(a != a, a, value)
+
+    return implementation
+
+
+def power(a: Any, p: Any) -> Any:
+    """Raise a to the power p, as C's pow does."""
+
+
+@overload(power, jit_options=_OPTIONS)
+def _power(a: Any, p: Any) -> Any:
+    """Compute 2**(p e) and e**(p log m) apart: e is whole, so little of p e is rounded away."""
+    f = _format(a)
+    real = f.real
+    split, polynomial, scale = _split(f), _polynomial(f.exp_terms), _scale(f)
+    per_ln2, ln2_high, ln2_low = real(1 / math.log(2)), f.ln2_high, f.ln2_low
+    half, one, zero, two = real(0.5), real(1), real(0), real(2)
+    infinity, nan = real(np.inf), real(np.nan)
+    most = real(f.bias + f.mantissa + 10)  # beyond it, scaling gives infinity or zero
+
+    def implementation(a: Any, p: Any) -> Any:
+        size = abs(a)
+        log_m, e = split(size)
+        exponent = _larger(_smaller(p * e + p * log_m * per_ln2, most), -most)
+        n = floor(exponent + half)
+        r = (_fused(p, e, -n) * ln2_high + p * log_m) + _fused(p, e, -n) * ln2_low
+        value = scale(polynomial(_larger(_smaller(r, one), -one)), n)
+        at_zero = choose(p > zero, zero, infinity)
+        at_infinity = choose(p > zero, infinity, zero)
+        value = choose(size == zero, at_zero, value)
+        value = choose(size == infinity, at_infinity, value)
+        # Where a < 0: 1 for an even exponent, -1 for an odd one, NaN for one that is not whole. It
+        # is computed, as LLVM would make a loop of its own for each outcome of a choice.
+        turned = one + two * (floor(p * half) * two - p) + _root(floor(p) - p)
+        value = value * choose(a < zero, turned, one)
+        value = choose((a != a) | (p != p), a + p, value)
+        return choose((p == zero) | (a == one), one, value)
+
+    return implementation
+
+
+def sqrt(a: Any) -> Any:
+    """Take the square root."""
+
+
+@overload(sqrt)
+def _sqrt(a: Any) -> Any:
+    def implementation(a: Any) -> Any:
+        return _root(a)
+
+    return implementation
+
+
+def sigmoid(a: Any) -> Any:
+    """Compute 1 / (1 + exp(-a))."""
+
+
+@overload(sigmoid, jit_options=_OPTIONS)
+def _sigmoid(a: Any) -> Any:
+    one = _format(a).real(1)
+
+    def implementation(a: Any) -> Any:
+        return one / (one + exp(-a))
+
+    return implementation
+
+
+def tanh(a: Any) -> Any:
+    """Compute the hyperbolic tangent."""
+
+
+@overload(tanh)
+def _tanh(a: Any) -> Any:
+    def implementation(a: Any) -> Any:
+        return math.tanh(a)
+
+    return implementation
+
+
+def sign(a: Any) -> Any:
+    """Give 1, 0 or -1; NaN for NaN."""
+
+
+@overload(sign)
+def _sign(a: Any) -> Any:
+    one, zero = _format(a).real(1), _format(a).real(0)
+
+    def implementation(a: Any) -> Any:
+        value = choose(a > zero, one, choose(a < zero, -one, zero))
+        return choose(a != a, a, value)
+
+    return implementation
+
+
+def uniform(key: Any, offset: Any, index: Any) -> Any:
+    """Draw the random number of one window: :func:`flexpool.backends.philox.uniform`."""
+
+
+@overload(uniform)
+def _uniform(key: Any, offset: Any, index: Any) -> Any:
+    mask, multiplier = np.uint64(philox.MASK), np.uint64(philox.MULTIPLIER)
+    increment, rounds = np.uint64(philox.INCREMENT), philox.ROUNDS
+    half, dropped, unit = np.uint64(32), np.uint64(8), 2.0**-24
+
+    def implementation(key: Any, offset: Any, index: Any) -> Any:
+        k = np.uint64(key)
+        low = np.uint64(index) & mask
+        high = ((np.uint64(index) >> half) + np.uint64(offset)) & mask
+        for _ in range(rounds):
+            product = low * multiplier
+            low = (product >> half) ^ k ^ high
+            high = product & mask
+            k = (k + increment) & mask
+        return np.int64(low >> dropped) * unit
+
+    return implementation

@@ -1,0 +1,392 @@
+"""Pooling as functions: :func:`pool` with any operator, and one function per operator.
+
+All take NumPy arrays and PyTorch tensors, (N, C, *sizes) or (C, *sizes), and give back the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from flexpool import calls, numpy_ops
+from flexpool.backends.task import AnyWindow
+from flexpool.declare import Operator, Random, as_operator, operators
+from flexpool.errors import DtypeError, ShapeError, called, expected
+
+__all__ = [
+    "adaptive_pool",
+    "apply",
+    "apply_with_indices",
+    "function_of",
+    "global_pool",
+    "pool",
+    "pool_backward",
+]
+
+
+def pool(
+    x: Any,
+    operator: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    *,
+    dimensions: int | None = None,
+    seed: Any = None,
+    backend: str = "auto",
+    **parameters: Any,
+) -> Any:
+    """Pool with any operator.
+
+    Args:
+        x: NumPy array or tensor.
+        operator: a name, an operator or your own formula, a function of a window's values.
+        kernel_size: elements of the window per dimension: an int, or a tuple with one each.
+        stride: distance of neighbouring windows; None for kernel_size.
+        padding: how far windows may reach over the edge: an int, one per dimension, pairs (before,
+            after), or "same". What lies outside is absent. Default 0.
+        dilation: distance of neighbouring elements of a window. Default 1.
+        ceil_mode: whether a last window may overhang the padded input. Default False.
+        dimensions: number of spatial dimensions; default: the length of kernel_size, or all axes of
+            x but the first two.
+        seed: of the random numbers, an int; None draws one. Only for random operators.
+        backend: "auto", "numba", "triton", "eager" or "interpret".
+        parameters: the operator's arguments.
+
+    Shape:
+        (N, C, *sizes) -> (N, C, *output sizes); without N alike.
+
+    Raises:
+        ArgumentError, ShapeError, DtypeError: if an argument does not fit.
+        TraceError: if your own formula cannot be traced.
+        BackendUnavailable: if a backend was asked for that cannot run here.
+
+    Example:
+        >>> pool(np.array([[[1.0, 2.0, 5.0, 3.0]]]), lambda x: x.max() - x.min(), 2)
+        array([[[1., 2.]]])
+    """
+    with called("pool"):
+        where = (kernel_size, stride, padding, dilation, ceil_mode)
+        return _sliding(x, operator, where, dimensions, seed, backend, parameters)
+
+
+def adaptive_pool(
+    x: Any,
+    operator: Any,
+    output_size: Any,
+    *,
+    dimensions: int | None = None,
+    seed: Any = None,
+    backend: str = "auto",
+    **parameters: Any,
+) -> Any:
+    """Pool into a given number of parts.
+
+    Args:
+        x, operator, dimensions, seed, backend, parameters: as for :func:`pool`.
+        output_size: parts per dimension: an int, None for as many as the input has elements, or a
+            tuple with one of these each.
+
+    Shape:
+        (N, C, *sizes) -> (N, C, *output_size); without N alike.
+
+    Raises:
+        ArgumentError, ShapeError, DtypeError, TraceError, BackendUnavailable: as :func:`pool`.
+
+    Example:
+        >>> adaptive_pool(np.array([[[1.0, 2.0, 5.0, 3.0]]]), "max", 1)
+        array([[[5.]]])
+    """
+    with called("adaptive_pool"):
+        return _adaptive(x, operator, output_size, dimensions, seed, backend, parameters)
+
+
+def global_pool(
+    x: Any,
+    operator: Any,
+    *,
+    dimensions: int | None = None,
+    seed: Any = None,
+    backend: str = "auto",
+    **parameters: Any,
+) -> Any:
+    """Pool over the whole map.
+
+    Args:
+        x, operator, dimensions, seed, backend, parameters: as for :func:`pool`.
+
+    Shape:
+        (N, C, *sizes) -> (N, C, 1, ...); without N alike.
+
+    Raises:
+        ArgumentError, ShapeError, DtypeError, TraceError, BackendUnavailable: as :func:`pool`.
+
+    Example:
+        >>> global_pool(np.array([[[1.0, 2.0, 5.0, 4.0]]]), "avg")
+        array([[[3.]]])
+    """
+    with called("global_pool"):
+        return _adaptive(x, operator, 1, dimensions, seed, backend, parameters)
+
+
+def pool_backward(
+    grad_y: Any,
+    x: Any,
+    operator: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    *,
+    wanted: tuple[str, ...] = ("x",),
+    dimensions: int | None = None,
+    seed: Any = None,
+    backend: str = "auto",
+    **parameters: Any,
+) -> dict[str, Any]:
+    """Compute the gradients of a loss from its gradient with respect to the result.
+
+    Args:
+        grad_y: the loss's gradient with respect to ``pool(x, ...)``.
+        x, operator, kernel_size, ..., parameters: as for :func:`pool`.
+        wanted: what to differentiate with respect to: "x" and names of arguments.
+        seed: as given to :func:`pool`; a random operator needs it here.
+
+    Returns:
+        the gradients by name, each of the shape of what it belongs to, () for a number.
+
+    Raises:
+        ArgumentError, ShapeError, DtypeError, TraceError, BackendUnavailable: as :func:`pool`.
+
+    Example:
+        >>> x = np.array([[[1.0, 2.0, 5.0, 3.0]]])
+        >>> pool_backward(np.array([[[1.0, 10.0]]]), x, "max", 2)["x"]
+        array([[[ 0.,  1., 10.,  0.]]])
+    """
+    with called("pool_backward"):
+        where = (kernel_size, stride, padding, dilation, ceil_mode)
+        ops = _library_of(x)
+        count = _dimensions(x, dimensions, kernel_size)
+        plain, arrays = _sorted(operator, parameters)
+        spec = calls.sliding_spec(operator, count, where, plain, tuple(arrays), backend)
+        names = calls.checked_wanted(spec, tuple(wanted), seed)
+        _check_gradient(grad_y, x, calls.shapes(spec, tuple(x.shape[-count:]))[1])
+        gradients: dict[str, Any] = ops.pool_backward(grad_y, x, spec, arrays, seed, names)
+        return gradients
+
+
+def apply(
+    x: Any,
+    operator: Operator,
+    window: AnyWindow,
+    *,
+    options: Mapping[str, Any],
+    values: Mapping[str, Any],
+    seed: Any = None,
+    backend: str = "auto",
+) -> Any:
+    """Pool with a window made before; what modules call. The caller adds the name to errors.
+
+    Args:
+        x: (N, C, *sizes) or (C, *sizes).
+        operator: the operator.
+        window: of either kind.
+        options: values of options.
+        values: numbers or arrays for the other arguments.
+        seed, backend: as for :func:`pool`.
+    """
+    _check_axes(x, window.dimensions)
+    ops = _library_of(x)
+    plain, arrays = _sorted(operator, {**options, **values})
+    spec = calls.spec(operator, window, ops.settled(plain), tuple(arrays), backend)
+    return ops.pool(x, spec, arrays, seed)
+
+
+def apply_with_indices(
+    x: Any, operator: Operator, window: AnyWindow, *, backend: str = "auto"
+) -> tuple[Any, Any]:
+    """Pool with max or min, and give the flat index in the input plane of each result too.
+
+    Args:
+        x, operator, window, backend: as for :func:`apply`.
+
+    Returns:
+        the result, and int64 indices as torch's ``return_indices`` gives them.
+    """
+    _check_axes(x, window.dimensions)
+    spec = calls.spec(operator, window, (), (), backend)
+    found: tuple[Any, Any] = _library_of(x).pool_with_indices(x, spec)
+    return found
+
+
+def _sliding(
+    x: Any,
+    operator: Any,
+    where: tuple[Any, ...],
+    dimensions: int | None,
+    seed: Any,
+    backend: str,
+    parameters: dict[str, Any],
+    indices: bool = False,
+) -> Any:
+    ops = _library_of(x)
+    count = _dimensions(x, dimensions, where[0])
+    plain, arrays = _sorted(operator, parameters)
+    where, plain = ops.settled((where, plain))
+    spec = calls.sliding_spec(operator, count, where, plain, tuple(arrays), backend)
+    if indices:
+        return ops.pool_with_indices(x, spec)
+    return ops.pool(x, spec, arrays, seed)
+
+
+def _adaptive(
+    x: Any,
+    operator: Any,
+    output_size: Any,
+    dimensions: int | None,
+    seed: Any,
+    backend: str,
+    parameters: dict[str, Any],
+) -> Any:
+    ops = _library_of(x)
+    count = _dimensions(x, dimensions, output_size)
+    plain, arrays = _sorted(operator, parameters)
+    size, plain = ops.settled((output_size, plain))
+    spec = calls.adaptive_spec(operator, count, size, plain, tuple(arrays), backend)
+    return ops.pool(x, spec, arrays, seed)
+
+
+def _check_gradient(grad_y: Any, x: Any, outputs: tuple[int, ...]) -> None:
+    if _library_of(grad_y) is not _library_of(x):
+        raise DtypeError(expected("grad_y", "to be an array of the same library as x", grad_y))
+    shape = (*x.shape[: x.ndim - len(outputs)], *outputs)
+    if tuple(grad_y.shape) != shape:
+        rule = f"to have the shape {shape} of the result"
+        raise ShapeError(expected("grad_y", rule, tuple(grad_y.shape)))
+
+
+def _is_tensor(item: object) -> bool:
+    """Tell whether something is a tensor, without loading PyTorch for it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(item, torch.Tensor)
+
+
+def _library_of(x: object) -> Any:
+    if isinstance(x, np.ndarray):
+        return numpy_ops
+    if _is_tensor(x):
+        from flexpool import torch_calls
+
+        return torch_calls
+    raise DtypeError(expected("x", "to be a NumPy array or a PyTorch tensor", x))
+
+
+def _is_array(item: object) -> bool:
+    return isinstance(item, np.ndarray) or _is_tensor(item)
+
+
+def _sorted(
+    operator: Any, parameters: Mapping[str, Any]
+) -> tuple[tuple[tuple[str, Any], ...], dict[str, Any]]:
+    """Tell numbers and options from arrays; arrays bound to the operator are among these."""
+    bound = calls.bound_arrays(operator) if isinstance(operator, Operator) else ()
+    plain = tuple((n, v) for n, v in parameters.items() if not _is_array(v))
+    arrays = {n: v for n, v in parameters.items() if _is_array(v)}
+    for name, array in bound:
+        if name not in parameters:
+            arrays[name] = array
+    return plain, arrays
+
+
+def _dimensions(x: Any, dimensions: int | None, per_dimension: Any) -> int:
+    if dimensions is None:
+        whole = isinstance(per_dimension, tuple | list)
+        dimensions = len(per_dimension) if whole else x.ndim - 2
+    count = int(dimensions)
+    _check_axes(x, count)
+    return count
+
+
+def _check_axes(x: Any, dimensions: int) -> None:
+    if not hasattr(x, "ndim"):
+        raise DtypeError(expected("x", "to be a NumPy array or a PyTorch tensor", x))
+    if dimensions < 1 or x.ndim not in (dimensions + 1, dimensions + 2):
+        sizes = ", ".join("LHW"[-dimensions:]) if 1 < dimensions < 4 else "*sizes"
+        rule = f"to have the axes (N, C, {sizes}) or (C, {sizes})"
+        instead = "Give dimensions, or reshape x."
+        raise ShapeError(expected("x", rule, tuple(x.shape), instead))
+
+
+@functools.cache
+def function_of(name: str) -> Callable[..., Any]:
+    """Make the function of an operator that ships, such as ``soft_pool``, or return it.
+
+    Raises:
+        ArgumentError: if there is no such operator.
+
+    Example:
+        >>> function_of("soft").__name__
+        'soft_pool'
+    """
+    operator = as_operator(name)
+    own = f"{name}_pool"
+    is_random = any(isinstance(a, Random) for a in operator.arguments.values())
+    with_indices = name == "max"
+
+    def function(
+        x: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        *,
+        dimensions: int | None = None,
+        seed: Any = None,
+        backend: str = "auto",
+        return_indices: bool = False,
+        **parameters: Any,
+    ) -> Any:
+        with called(own):
+            where = (kernel_size, stride, padding, dilation, ceil_mode)
+            if return_indices and not with_indices:
+                parameters["return_indices"] = return_indices  # refused as any unknown argument
+            return _sliding(
+                x, operator, where, dimensions, seed, backend, parameters, return_indices
+            )
+
+    function.__name__ = function.__qualname__ = own
+    function.__module__ = "flexpool"
+    function.__doc__ = operator.doc
+    function.__signature__ = _signature(operator, is_random, with_indices)  # type: ignore[attr-defined]
+    return function
+
+
+def _signature(operator: Operator, is_random: bool, with_indices: bool) -> inspect.Signature:
+    """Write the signature of an operator's function: the window, then the operator's arguments."""
+    parameter, keyword = inspect.Parameter, inspect.Parameter.KEYWORD_ONLY
+    shared = list(inspect.signature(pool).parameters.values())
+    window = [p for p in shared if p.kind is parameter.POSITIONAL_OR_KEYWORD]
+    own = [
+        parameter(n, keyword, default=parameter.empty if a.required else a.default)
+        for n, a in operator.arguments.items()
+        if not isinstance(a, Random)
+    ]
+    left_out = {} if is_random else {"seed"}
+    rest = [p for p in shared if p.kind is keyword and p.name not in left_out]
+    indices = [parameter("return_indices", keyword, default=False)] if with_indices else []
+    taken = [p for p in window if p.name != "operator"]
+    return inspect.Signature([*taken, *own, *indices, *rest])
+
+
+def function_names() -> list[str]:
+    """List the names of the operators' functions."""
+    return [f"{name}_pool" for name in operators()]

@@ -1,0 +1,66 @@
+"""Check that a graph is well formed: after every rewrite, so that a bad one fails where it is."""
+
+from __future__ import annotations
+
+from flexpool.ir.nodes import BINARY, COMPARISONS, REDUCTIONS, SCANS, UNARY, Graph, Grid, Node, make
+
+__all__ = ["verify"]
+
+_LEAVES = {
+    "constant": (float, {Grid.NOTHING}),
+    "leaf": (
+        str,
+        {Grid.CHANNEL, Grid.ELEMENT, Grid.WINDOW, Grid.POSITION | Grid.CHANNEL},
+    ),
+    "random": (str, {Grid.WINDOW}),
+    "count": (bool, {Grid.WINDOW}),
+    "tap": (type(None), {Grid.POSITION}),
+}
+_ARITY = {
+    **dict.fromkeys(UNARY | REDUCTIONS | SCANS | {"not", "detach"}, 1),
+    **dict.fromkeys(BINARY | COMPARISONS | {"and", "or"}, 2),
+    "where": 3,
+}
+
+
+def verify(graph: Graph) -> None:
+    """Check every node's arity, kinds and grid, and where the results go.
+
+    Raises:
+        AssertionError: if a rewrite produced something malformed: a defect of flexpool, never of a
+            formula, whose errors are found while it is traced.
+    """
+    names = [output.name for output in graph.outputs]
+    _require(len(set(names)) == len(names), f"results named twice: {names}")
+    for node in graph.nodes():
+        _verify_node(node)
+    for output in graph.outputs:
+        _require(not output.node.mask, f"{output.name} is a mask: {output.node!r}")
+        inside_allowed = bool(output.onto & (Grid.ELEMENT | Grid.POSITION))
+        _require(
+            inside_allowed or not output.node.grid.inside,
+            f"{output.name} goes onto {output.onto} but differs inside a window: {output.node!r}",
+        )
+
+
+def _verify_node(node: Node) -> None:
+    if node.op in _LEAVES:
+        kind, grids = _LEAVES[node.op]
+        well_formed = isinstance(node.value, kind) and node.grid in grids and not node.args
+        _require(well_formed, f"malformed {node.op}: {node!r} on {node.grid}")
+        return
+    _require(node.op in _ARITY, f"unknown operation {node.op!r}")
+    _require(len(node.args) == _ARITY[node.op], f"wrong number of arguments: {node!r}")
+    for position, arg in enumerate(node.args):
+        wants_mask = node.op in ("and", "or", "not") or (node.op == "where" and position == 0)
+        right = arg.mask == wants_mask or node.op == "detach"
+        _require(right, f"argument {position} of {node!r} is of the wrong kind")
+    if node.op in REDUCTIONS:
+        _require(node.args[0].grid.inside, f"nothing to go over: {node!r}")
+    again = make(node.op, *node.args)
+    _require((again.grid, again.mask) == (node.grid, node.mask), f"wrong grid: {node!r}")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(f"malformed graph: {message}")

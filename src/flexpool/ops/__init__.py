@@ -1,0 +1,1 @@
+"""The operators that ship, one per file: a docstring, a formula, a declaration."""

@@ -1,0 +1,39 @@
+r"""Average each window with the weights e^x, so that large values count most.
+
+$$ y = \frac{\sum_i e^{x_i}\, x_i}{\sum_i e^{x_i}} $$
+
+with $x_i$ the values of the window.
+
+Note:
+    Computed from the distances to the largest value, so nothing overflows and neither result nor
+    gradient loses digits where all values are large. The gradient is the exact one,
+    $w_i (1 + x_i - y)$ with $w_i$ the weights divided by their sum; it is negative for
+    $x_i < y - 1$. A NaN or an infinity gives NaN, and so does a window without any element.
+
+Example:
+    >>> import numpy as np
+    >>> import flexpool
+    >>> x = np.log(np.array([[[1.0, 3.0]]]))  # weights 1/4 and 3/4
+    >>> flexpool.soft_pool(x, 2) / np.log(3.0)
+    array([[[0.75]]])
+
+Reference:
+    Stergiou, Poppe, Kalliatakis (2021), Refining activation downsampling with SoftPool, ICCV,
+    arXiv:2101.00440.
+"""
+
+from flexpool.declare import operator
+from flexpool.math import exp
+
+
+@operator(
+    paper="Stergiou, Poppe, Kalliatakis (2021), Refining activation downsampling with SoftPool, "
+    "ICCV, arXiv:2101.00440",
+    family="softmax-weighted",
+    laws=("permutation", "between", "shift", "constant"),
+)
+def soft(x):
+    top = x.max().detach()
+    d = x - top
+    w = exp(d)
+    return top + (w * d).sum() / w.sum()

@@ -1,0 +1,246 @@
+"""The operators that PyTorch sees: one pair for every pooling operator there is.
+
+``flexpool::pool`` and its gradient ``flexpool::pool_backward`` take tensors and the *spec* of a
+call (:mod:`flexpool.calls`). Each is registered with what PyTorch needs to trace it here, to
+differentiate it in :mod:`flexpool.torch_autograd` and to batch it in
+:mod:`flexpool.torch_batching`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flexpool import calls
+from flexpool.backends.choice import backend_for
+from flexpool.backends.task import geometry
+from flexpool.calls import Call, Plan, call_of, place_table
+from flexpool.ir import Grid
+
+__all__ = [
+    "LIBRARY",
+    "channels_last",
+    "compute_type",
+    "constants",
+    "pool",
+    "pool_backward",
+    "pool_with_indices",
+]
+
+for _function in calls.CONSTANT:
+    torch.compiler.assume_constant_result(_function)
+
+LIBRARY = torch.library.Library("flexpool", "DEF")
+LIBRARY.define("pool(Tensor x, Tensor[] values, Tensor? seed, str spec) -> Tensor")
+LIBRARY.define("pool_with_indices(Tensor x, str spec) -> (Tensor, Tensor)")
+LIBRARY.define(
+    "pool_backward(Tensor grad_y, Tensor[] leaves, Tensor? seed, SymInt[] shape, "
+    "bool channels_last, str spec, str read, str wanted) -> Tensor[]"
+)
+pool = torch.ops.flexpool.pool.default
+pool_with_indices = torch.ops.flexpool.pool_with_indices.default
+pool_backward = torch.ops.flexpool.pool_backward.default
+
+
+def compute_type(dtype: torch.dtype) -> torch.dtype:
+    """Choose the type in which a call computes: half types are computed in float32."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def channels_last(x: Tensor) -> bool:
+    """Tell whether an image's channels lie next to each other in memory."""
+    if x.is_contiguous():
+        return False
+    return x.movedim(1, -1).is_contiguous()
+
+
+def _empty(like: Tensor, shape: Sequence[int], last: bool, dtype: torch.dtype) -> Tensor:
+    """Make an array of (N, C, ...) in one of the two layouts."""
+    if not last:
+        return like.new_empty(tuple(shape), dtype=dtype)
+    n, channels, *sizes = shape
+    return like.new_empty((n, *sizes, channels), dtype=dtype).movedim(-1, 1)
+
+
+def _laid_out(result: Tensor, like: Tensor, last: bool, dtype: torch.dtype) -> Tensor:
+    """Return a result in the layout and type promised, without a copy where it has them."""
+    if result.dtype == dtype and result.stride() == _strides(tuple(result.shape), last):
+        return result
+    return _empty(like, result.shape, last, dtype).copy_(result)
+
+
+@functools.lru_cache(maxsize=4096)
+def _strides(shape: tuple[int, ...], last: bool) -> tuple[int, ...]:
+    return _empty(torch.empty(0, device="meta"), shape, last, torch.float32).stride()
+
+
+def _name(dtype: torch.dtype) -> str:
+    return "float64" if dtype == torch.float64 else "float32"
+
+
+def _run(
+    call: Call, plan: Plan, shape: tuple[int, ...], dtype: torch.dtype, leaves: dict[str, Any]
+) -> dict[str, Tensor]:
+    """Compute a graph outside of autograd."""
+    some = next(leaf for leaf in leaves.values() if isinstance(leaf, Tensor))
+    device = some.device
+    task = calls.task(call, plan, shape, _name(dtype))
+    module = backend_for(call.backend, device.type)
+    missing = calls.constants(call, plan, shape[2:], _name(dtype))
+    name = module.__name__.rpartition(".")[2]
+    if name in ("numba_cpu", "interpret"):
+        arrays = {n: a.cpu().numpy() if isinstance(a, Tensor) else a for n, a in leaves.items()}
+        results = module.run(task, {**missing, **arrays})
+        return {n: torch.from_numpy(np.asarray(a)).to(device) for n, a in results.items()}
+    tensors = {n: torch.from_numpy(a).to(device) for n, a in missing.items()}
+    found: dict[str, Tensor] = module.run(task, {**tensors, **leaves})
+    return found
+
+
+def constants(
+    call: Call, plan: Plan, sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> dict[str, Tensor]:
+    """Make the tensors that a graph reads and the caller left to numbers and defaults."""
+    made = calls.constants(call, plan, sizes, _name(dtype))
+    return {name: torch.from_numpy(array).to(device) for name, array in made.items()}
+
+
+def _computable(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().to(dtype)
+
+
+def _seeds(plan: Plan, seed: Tensor | None) -> dict[str, Any]:
+    return {} if seed is None else plan.seeds(int(seed))
+
+
+def _forward(
+    x: Tensor, values: Sequence[Tensor], seed: Tensor | None, call: Call, plan: Plan
+) -> dict[str, Tensor]:
+    shape, dtype = tuple(x.shape), compute_type(x.dtype)
+    outputs = geometry(call.window, shape[2:]).output_shape
+    if math.prod((*shape[:2], *outputs)) == 0:
+        backend_for(call.backend, x.device.type)
+        return {
+            o.name: x.new_zeros((*shape[:2], *outputs), dtype=dtype) for o in plan.graph.outputs
+        }
+    given = {n: _computable(v, dtype) for n, v in zip(call.given, values, strict=True)}
+    leaves = {"x": _computable(x, dtype), **given, **_seeds(plan, seed)}
+    return _run(call, plan, shape, dtype, leaves)
+
+
+def _pool(x: Tensor, values: Sequence[Tensor], seed: Tensor | None, spec: str) -> Tensor:
+    call = call_of(spec)
+    y = _forward(x, values, seed, call, call.forward)["y"]
+    return _laid_out(y, x, channels_last(x), x.dtype)
+
+
+def _pool_with_indices(x: Tensor, spec: str) -> tuple[Tensor, Tensor]:
+    call, last = call_of(spec), channels_last(x)
+    results = _forward(x, [], None, call, call.with_places)
+    base, added, first = (
+        torch.from_numpy(table).to(x.device)
+        for table in place_table(geometry(call.window, tuple(x.shape[2:])))
+    )
+    tap = results["tap"].to(torch.int64)
+    index = torch.where(tap < 0, first, base + added[tap]) if tap.numel() else tap
+    y = _laid_out(results["y"], x, last, x.dtype)
+    return y, _laid_out(index, x, last, torch.int64)
+
+
+def _pool_backward(
+    grad_y: Tensor,
+    leaves: Sequence[Tensor],
+    seed: Tensor | None,
+    shape: Sequence[int],
+    channels_last: bool,
+    spec: str,
+    read: str,
+    wanted: str,
+) -> list[Tensor]:
+    call, dtype, shape = call_of(spec), compute_type(grad_y.dtype), tuple(shape)
+    plan = call.gradient(tuple(wanted.split(",")))
+    outputs = plan.graph.outputs
+    if grad_y.numel() == 0:
+        task = calls.task(call, plan, shape, _name(dtype))
+        shapes = [calls.result_shape(output, task) for output in outputs]
+        results = {
+            o.name: grad_y.new_zeros(s, dtype=dtype) for o, s in zip(outputs, shapes, strict=True)
+        }
+    else:
+        gradient = _computable(
+            _laid_out(grad_y.detach(), grad_y, channels_last, grad_y.dtype), dtype
+        )
+        given = {n: _computable(leaf, dtype) for n, leaf in _named(read, leaves)}
+        all_leaves = {**given, "grad_y": gradient, **_seeds(plan, seed)}
+        results = _run(call, plan, shape, dtype, all_leaves)
+    return [
+        _laid_out(
+            results[output.name],
+            grad_y,
+            channels_last and bool(output.onto & (Grid.ELEMENT | Grid.WINDOW)),
+            grad_y.dtype if output.name == "x" else dtype,
+        )
+        for output in outputs
+    ]
+
+
+def _named(names: str, tensors: Sequence[Tensor]) -> list[tuple[str, Tensor]]:
+    return list(zip(names.split(","), tensors, strict=True)) if names else []
+
+
+LIBRARY.impl("pool", _pool, "CompositeExplicitAutograd")
+LIBRARY.impl("pool_with_indices", _pool_with_indices, "CompositeExplicitAutograd")
+LIBRARY.impl("pool_backward", _pool_backward, "CompositeExplicitAutograd")
+
+
+# What a result will look like, without computing it.
+
+
+def _result(x: Tensor, spec: str, dtype: torch.dtype) -> Tensor:
+    outputs = call_of(spec).window.output_shape([int(size) for size in x.shape[2:]])
+    return _empty(x, (*x.shape[:2], *outputs), channels_last(x), dtype)
+
+
+def _fake_pool(x: Tensor, values: Sequence[Tensor], seed: Tensor | None, spec: str) -> Tensor:
+    return _result(x, spec, x.dtype)
+
+
+def _fake_pool_with_indices(x: Tensor, spec: str) -> tuple[Tensor, Tensor]:
+    return _result(x, spec, x.dtype), _result(x, spec, torch.int64)
+
+
+def _fake_pool_backward(
+    grad_y: Tensor,
+    leaves: Sequence[Tensor],
+    seed: Tensor | None,
+    shape: Sequence[int],
+    channels_last: bool,
+    spec: str,
+    read: str,
+    wanted: str,
+) -> list[Tensor]:
+    call, sizes = call_of(spec), tuple(int(size) for size in shape[2:])
+    compute = compute_type(grad_y.dtype)
+    results = []
+    for name in wanted.split(","):
+        grid = call.grid(name)
+        dtype = grad_y.dtype if name == "x" else compute
+        if grid & Grid.ELEMENT:
+            results.append(_empty(grad_y, shape, channels_last, dtype))
+        elif grid & Grid.WINDOW:
+            results.append(_empty(grad_y, grad_y.shape, channels_last, dtype))
+        else:
+            positions = [math.prod(call.extent(sizes))] if grid & Grid.POSITION else []
+            results.append(grad_y.new_empty([shape[1], *positions], dtype=dtype))
+    return results
+
+
+torch.library.register_fake("flexpool::pool", _fake_pool, lib=LIBRARY)
+torch.library.register_fake("flexpool::pool_with_indices", _fake_pool_with_indices, lib=LIBRARY)
+torch.library.register_fake("flexpool::pool_backward", _fake_pool_backward, lib=LIBRARY)

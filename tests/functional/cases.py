@@ -1,0 +1,55 @@
+"""One call per operator and kind of argument, for tests that go over all of them."""
+
+import numpy as np
+import torch
+
+import flexpool
+from flexpool.declare import OnInput, OnOutput, Option, Param, Random, Weight, operator
+
+SEED = 5
+
+
+@operator
+def gated(x, gate=OnOutput(), share=Param(0.5)):
+    return gate * (share * x.max() + (1 - share) * x.mean())
+
+
+@operator
+def weighted(x, weight=Weight(), scale=Param(1.0, above=0)):
+    return (weight * x * x).sum() ** 0.5 * scale
+
+
+OPERATORS = {**flexpool.operators(), "gated": gated, "weighted": weighted}
+
+
+def arrays_for(made, x, kernel, outputs, per_channel):
+    """Draw a value for each argument that takes one; all positive."""
+    rng = np.random.default_rng(1)
+    n, channels, *_ = x.shape
+    shapes = {
+        Param: (channels,) if per_channel else (),
+        Weight: (channels, *kernel) if per_channel else kernel,
+        OnInput: x.shape,
+        OnOutput: (n, channels, *outputs),
+    }
+    return {
+        name: rng.uniform(0.5, 1.5, shapes[type(argument)])
+        for name, argument in made.arguments.items()
+        if not isinstance(argument, Random | Option)
+    }
+
+
+def seed_for(made):
+    random = any(isinstance(a, Random) for a in made.arguments.values())
+    return {"seed": SEED} if random else {}
+
+
+def tensors(arrays, dtype=torch.float64):
+    return {name: torch.tensor(a, dtype=dtype, requires_grad=True) for name, a in arrays.items()}
+
+
+def apart(shape, dtype=np.float64):
+    """Values at least 0.01 apart, positive: no ties, no kinks near."""
+    count = int(np.prod(shape))
+    order = np.random.default_rng(2).permutation(count)
+    return (0.1 + order.reshape(shape) / count).astype(dtype)

@@ -1,0 +1,44 @@
+"""Results that were computed by hand or by another program, to the digits they are known to."""
+
+import pytest
+
+from running import BACKENDS, along_a_line
+
+WINDOWS = [
+    (1.0, 2.0, 3.0, 4.0),
+    (-1.0, 2.0, 3.0, -4.0),
+    (0.0, 0.0, 0.0, 0.0),
+    (2.0, 2.0, 2.0, 2.0),
+    (0.0, 0.0, 0.0, 4.0),
+]
+VECTORS = {
+    ("max", ()): [4, 3, 0, 2, 4],
+    ("min", ()): [1, -4, 0, 2, 0],
+    ("avg", ()): [2.5, 0, 0, 2, 1],
+    ("median", ()): [2, -1, 0, 2, 0],
+    ("sum", ()): [10, 0, 0, 8, 4],
+    ("lp", (("p", 2.0),)): [5.47723, 5.47723, 0, 4, 4],
+    ("lp", (("p", 3.0),)): [4.64159, 4.64159, 0, 3.1748, 4],
+    ("boltzmann", (("beta", 0.5),)): [3.08458, 2.23295, 0, 2, 2.84494],
+    ("soft", ()): [3.49265, 2.67737, 0, 2, 3.79166],
+    ("boltzmann", (("beta", 1.0),)): [3.49265, 2.67737, 0, 2, 3.79166],
+    ("boltzmann", (("beta", -2.0),)): [1.15518, -3.99254, 0, 2, 0.000447233],
+    ("stochastic", (("training", False),)): [3, 2.6, 0, 2, 4],
+    ("mixed", (("a", 0.5),)): [3.25, 1.5, 0, 2, 2.5],
+    # By hand: the binomial weights are (1, 3, 3, 1) / 8.
+    ("blur", ()): [2.5, 1.25, 0, 2, 0.5],
+    # By hand: equal logits are the average.
+    ("lip", (("logits", 7.0),)): [2.5, 0, 0, 2, 1],
+}
+CASES = [
+    pytest.param(name, dict(settings), values, want, id=f"{name}-{settings}-{values}")
+    for (name, settings), results in VECTORS.items()
+    for values, want in zip(WINDOWS, results, strict=True)
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("name", "settings", "values", "want"), CASES)
+def test_vector(backend, name, settings, values, want):
+    got = along_a_line(name, values, settings).value(backend).item()
+    assert f"{got + 0.0:.6g}" == f"{float(want):.6g}" or (want == 0 and abs(got) < 1e-15)
