@@ -4,12 +4,13 @@
 
 A formula says what is done with one window; derivatives and kernels are made from it. Here each
 value counts the less, the farther it lies below the window's maximum. How fast that goes can be a
-number, beta, which the network learns: beta = 0 is the average, a large beta comes near the maximum.
+number, beta, which the network learns: 0 gives the average, a large beta comes near the maximum.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 
@@ -58,7 +59,7 @@ def train(model: nn.Module, images: Images, epochs: int) -> tuple[list[float], f
             model, optimiser, images, order, BATCH, lambda *_: ends.append(time.perf_counter())
         )
         losses.append(float(loss) / len(images))
-    steps = [1000 * (end - begin) for begin, end in zip(ends, ends[1:], strict=False)]
+    steps = [1000 * (end - begin) for begin, end in itertools.pairwise(ends)]
     return losses, statistics.median(steps)
 
 
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     options = parser.parse_args()
 
+    torch.set_num_threads(1)
     digits = data.load("digits")
     offset, scale = scaling("standard", digits.train_images)
     images = Images(

@@ -1,5 +1,6 @@
 """What the documents say, runs, and what they name is there."""
 
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +19,18 @@ BLOCKS = [
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", document.read_text(), re.S))
 ]
 
+TEXTS = [document.read_text() for document in DOCUMENTS]
+PRINTED = [
+    pytest.param(command, printed, id=command)
+    for text in TEXTS
+    for command, printed in re.findall(r"```text\n\$ ([^\n]+)\n(.*?)```", text, re.S)
+]
+QUOTED = [
+    pytest.param(path, code, id=path)
+    for text in TEXTS
+    for path, code in re.findall(r"```py\n# (\S+\.py)\n(.*?)```", text, re.S)
+]
+
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_python_of_the_documents_runs(block, tmp_path):
@@ -28,8 +41,31 @@ def test_the_python_of_the_documents_runs(block, tmp_path):
     assert done.stdout
 
 
-def test_there_is_python_in_the_readme():
-    assert sum(block.id.startswith("README") for block in BLOCKS) >= 2
+@pytest.mark.parametrize("document", ["README", "engine", "add_an_operator"])
+def test_there_is_python_in_the_documents(document):
+    assert sum(block.id.startswith(f"{document}.md") for block in BLOCKS) >= 2
+
+
+@pytest.mark.parametrize(("command", "printed"), PRINTED)
+def test_what_the_documents_say_a_command_prints(command, printed):
+    program, *arguments = command.split()
+    assert program == "flexpool"
+    done = subprocess.run(
+        [sys.executable, "-m", program, *arguments],
+        env={**os.environ, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rest = "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
+    for part in printed.split("...\n"):  # where lines are left out
+        assert part in rest
+        rest = rest[rest.index(part) + len(part) :]
+
+
+@pytest.mark.parametrize(("path", "code"), QUOTED)
+def test_code_the_documents_quote_is_there(path, code):
+    assert code in (ROOT / path).read_text()
 
 
 def test_every_file_and_picture_the_documents_name_is_there():

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from flexpool import calls, torch_autograd, torch_batching, torch_ops  # noqa: F401 - registers
 from flexpool.errors import ArgumentError, DtypeError, expected
@@ -30,7 +31,7 @@ def pool(x: Tensor, spec: str, arrays: Mapping[str, Any], seed: Any) -> Tensor:
     whole = floats if batched else floats[None]
     leaves = _leaves(arrays, known.grids, spec, whole, batched)
     drawn = _drawn(seed) if known.draws else None
-    if _leaves_the_process():
+    if _leaves_the_process() or _goes_forward():
         from flexpool import torch_export
 
         y = torch_export.pool(whole, leaves, drawn, spec)
@@ -43,7 +44,7 @@ def pool_with_indices(x: Tensor, spec: str) -> tuple[Tensor, Tensor]:
     """Run max or min and find where in the input plane each result comes from, as int64."""
     floats, batched = _prepared(x, selects=True), _is_batched(x, spec)
     whole = floats if batched else floats[None]
-    if _leaves_the_process():
+    if _leaves_the_process() or _goes_forward():
         from flexpool import torch_export
 
         y, index = torch_export.pool_with_indices(whole, spec)
@@ -93,6 +94,14 @@ def _leaves_the_process() -> bool:
     """
     exported = torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
     return exported and not torch.compiler.is_dynamo_compiling()
+
+
+def _goes_forward() -> bool:
+    """Tell whether derivatives are carried forward (jvp): PyTorch's own operators know how."""
+    if torch.compiler.is_compiling():
+        return False
+    level: int = forward_ad._current_level
+    return level >= 0
 
 
 def settled(item: Any) -> Any:

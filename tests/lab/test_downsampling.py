@@ -1,15 +1,28 @@
 """Each downsampling against the same thing written by hand in NumPy."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from flexpool.lab.downsampling import find
+import flexpool
+from flexpool import OnInput, OnOutput, Param, Random, Weight, nn
+from flexpool.declare import operator
+from flexpool.errors import ArgumentError
+from flexpool.lab import downsampling
+from flexpool.lab.downsampling import DOWNSAMPLINGS, find
 
 BY_HAND = {
     "max": lambda window: window.max(),
+    "min": lambda window: window.min(),
     "avg": lambda window: window.mean(),
     "sum": lambda window: window.sum(),
+    "lp": lambda window: math.sqrt((window**2).sum()),
+    "mixed": lambda window: (window.max() + window.mean()) / 2,
+    "median": lambda window: np.sort(window, axis=None)[(window.size - 1) // 2],
+    "soft": lambda window: np.average(window, weights=np.exp(window)),
+    "boltzmann": lambda window: np.average(window, weights=np.exp(window)),
     "slice": lambda window: window[0, 0],
 }
 
@@ -24,14 +37,73 @@ def by_hand(x, reduce, kernel, stride):
     return y
 
 
-@pytest.mark.parametrize("name", sorted(BY_HAND))
-@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 2), (2, 1), (3, 3), (1, 2)])
-@pytest.mark.parametrize("size", [(4, 4), (5, 7), (3, 8)])
-def test_against_the_window_by_hand(name, kernel, stride, size):
+def assert_as_by_hand(name, kernel, stride, size):
     x = np.random.default_rng(0).normal(size=(2, 3, *size))
     layer = find(name).layer(3, kernel, stride)
     expected = by_hand(x, BY_HAND[name], kernel, stride)
-    np.testing.assert_allclose(layer(torch.from_numpy(x)).numpy(), expected, rtol=1e-12)
+    with torch.no_grad():
+        y = layer(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(BY_HAND))
+def test_the_nets_window_by_hand(name):
+    assert_as_by_hand(name, 2, 2, (5, 7))
+
+
+@pytest.mark.parametrize("name", ["max", "slice"])
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 2), (2, 1), (3, 3), (1, 2)])
+@pytest.mark.parametrize("size", [(4, 4), (5, 7), (3, 8)])
+def test_other_windows_by_hand(name, kernel, stride, size):
+    assert_as_by_hand(name, kernel, stride, size)
+
+
+def test_every_operator_that_needs_only_its_input_is_a_downsampling():
+    assert {*DOWNSAMPLINGS} == {*flexpool.operators()} - {"lip"} | {"strided", "slice"}
+
+
+@pytest.mark.parametrize("name", sorted({*DOWNSAMPLINGS} - {"strided", "slice"}))
+def test_a_pooling_is_the_module_of_its_name(name):
+    layer = find(name).layer(3, 2, 2)
+    assert isinstance(layer, nn.Pooling)
+    assert type(layer) is getattr(nn, f"{name.capitalize()}Pool2d")
+    assert layer.operator is flexpool.operators()[name]
+    assert (layer.kernel_size, layer.stride) == (2, 2)
+
+
+@pytest.mark.parametrize(("name", "learned"), [("boltzmann", "beta"), ("lp", "p"), ("mixed", "a")])
+def test_a_pooling_that_learns_has_one_number_for_all_channels(name, learned):
+    ((found, value),) = find(name).layer(16, 2, 2).named_parameters()
+    assert (found, value.shape) == (learned, ())
+
+
+def test_an_operator_with_a_second_input_is_refused_with_the_layer_that_takes_it():
+    with pytest.raises(ArgumentError) as caught:
+        find("lip")
+    assert str(caught.value) == (
+        "expected downsampling to need nothing besides its input, got 'lip'. It takes logits, an "
+        "array of the input's shape: use flexpool.nn.LipPool2d in a net of your own."
+    )
+    assert hasattr(nn, "LipPool2d")
+
+
+@pytest.mark.parametrize(
+    ("argument", "needed"),
+    [
+        (OnInput(), ["a, an array of the input's shape"]),
+        (OnOutput(), ["a, an array of the output's shape"]),
+        (Param(), ["a, a finite number"]),
+        (Weight(), ["a, an array of the kernel's shape, or of (channels, *kernel)"]),
+        (Param(1.0), []),
+        (Weight(np.ones), []),
+        (Random(), []),
+    ],
+)
+def test_what_cannot_be_left_to_defaults_is_needed(argument, needed):
+    def formula(x, a=argument):
+        return (x * a).sum()
+
+    assert downsampling._needs(operator(formula)) == needed
 
 
 def test_strided_is_a_convolution_of_the_windows_own_size():

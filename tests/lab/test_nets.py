@@ -7,9 +7,11 @@ from torch import nn
 from flexpool.errors import ArgumentError, ShapeError
 from flexpool.lab import nets
 from flexpool.lab.downsampling import DOWNSAMPLINGS
+from flexpool.nn import MaxPool2d
 
 EVERY_NET = sorted(nets.NETS)
 EVERY_DOWNSAMPLING = sorted(DOWNSAMPLINGS)
+POOLINGS = sorted({*DOWNSAMPLINGS} - {"strided", "slice"})
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def test_the_control_has_the_layers_of_nopool_with_pooling_for_strides():
     shapes = {name: p.shape for name, p in control.named_parameters()}
     assert shapes == {name: p.shape for name, p in nopool.named_parameters()}
     assert [layer.stride for layer in control if isinstance(layer, nn.Conv2d)] == [(1, 1)] * 4
-    assert sum(isinstance(layer, nn.MaxPool2d) for layer in control) == 2
+    assert sum(isinstance(layer, MaxPool2d) for layer in control) == 2
 
 
 def test_slicing_after_a_convolution_is_that_convolution_with_a_stride(images):
@@ -96,6 +98,14 @@ def test_multiply_adds_of_lenet5_by_hand():
     convolutions = 6 * 28 * 28 * 25 + 16 * 10 * 10 * 6 * 25
     linear = 400 * 120 + 120 * 84 + 84 * 10
     assert nets.multiply_adds(nets.build("lenet5"), (1, 28, 28)) == convolutions + linear
+
+
+@pytest.mark.parametrize("downsampling", POOLINGS)
+def test_pooling_counts_no_multiply_adds_and_only_what_it_learns(downsampling):
+    model, plain = nets.build("lenet5", downsampling), nets.build("lenet5", "slice")
+    learned = {"boltzmann": 1, "lp": 1, "mixed": 1}.get(downsampling, 0)
+    assert nets.parameters(model) == nets.parameters(plain) + 2 * learned
+    assert nets.multiply_adds(model, (1, 28, 28)) == nets.multiply_adds(plain, (1, 28, 28))
 
 
 def test_nets_fit_other_images_and_classes():

@@ -41,12 +41,28 @@ def fits(settings, windows):
     return all(weight.shape[1] == windows.positions for weight in weights)
 
 
+# The windows for which numba_cpu runs in `make test`: compiling takes seconds, in space many.
+QUICK = {"float32": {"k2", "sparse", "empty", "line"}, "float64": {"k2", "overlap", "line"}}
+QUICK_IN_SPACE = {"max", "avg", "blur"}  # in float64
+
+
+def marks(name, place, backend, dtype):
+    quick = place.split("-")[0] in QUICK[dtype]
+    quick |= place == "space" and dtype == "float64" and name in QUICK_IN_SPACE
+    return [pytest.mark.heavy] if backend == "numba_cpu" and not quick else []
+
+
 CASES = [
-    pytest.param(name, number, place, id=f"{name}-{spelled(settings)}-{place}")
+    pytest.param(
+        *(name, number, place, backend, dtype),
+        id=f"{name}-{spelled(settings)}-{place}-{backend}-{dtype}",
+        marks=marks(name, place, backend, dtype),
+    )
     for name in operators()
     for number, settings in enumerate(SETTINGS.get(name, [{}]))
     for place in PLACES
     if fits(settings, PLACES[place][1])
+    for backend, dtype in RUNS
 ]
 SPECIAL = {
     "one": [-2.5],
@@ -85,8 +101,7 @@ def prepared(name, number, place):
     return call, *call.expected(call.gy())
 
 
-@pytest.mark.parametrize(("backend", "dtype"), RUNS)
-@pytest.mark.parametrize(("name", "number", "place"), CASES)
+@pytest.mark.parametrize(("name", "number", "place", "backend", "dtype"), CASES)
 def test_windows(name, number, place, backend, dtype):
     call, y, derivatives = prepared(name, number, place)
     gy, largest = call.gy(), np.abs(call.x).max()
@@ -109,7 +124,7 @@ def test_special_values(name, values, backend, dtype):
             continue
         window = np.array(SPECIAL[values]).astype(dtype).astype(np.float64)
         clipped = 2 if len(window) == 1 else 0  # then all but one position are padding
-        call = Call(name, window[None, None], Windows(1, 4, 4, clipped), settings)
+        call = Call(name, window[None, None], Windows(1, 4, 2, clipped), settings)  # as "line"
         gy = call.gy()
         y, derivatives = call.expected(gy)
         largest = np.abs(window[np.isfinite(window)]).max(initial=0)

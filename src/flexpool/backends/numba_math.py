@@ -31,8 +31,8 @@ __all__ = ["choose", "exp", "floor", "log", "power", "sigmoid", "sign", "sqrt", 
 # Numba's own types take what a decorated function is called with for what it is declared with.
 _intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = intrinsic
 # Without the order to inline, LLVM would call the longer ones for each element.
-_OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy", "forceinline": True}
-_exactly = njit(**_OPTIONS)
+_OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "forceinline": True}
+_exactly: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(**_OPTIONS)
 
 _INTEGER: dict[Any, Any] = {types.float32: types.int32, types.float64: types.int64}
 _FLOAT = {integer: floating for floating, integer in _INTEGER.items()}
@@ -271,7 +271,7 @@ def _power(a: Any, p: Any) -> Any:
     split, polynomial, scale = _split(f), _polynomial(f.exp_terms), _scale(f)
     per_ln2, ln2_high, ln2_low = real(1 / math.log(2)), f.ln2_high, f.ln2_low
     half, one, zero, two = real(0.5), real(1), real(0), real(2)
-    infinity, nan = real(np.inf), real(np.nan)
+    infinity = real(np.inf)
     most = real(f.bias + f.mantissa + 10)  # beyond it, scaling gives infinity or zero
 
     def implementation(a: Any, p: Any) -> Any:

@@ -1,9 +1,9 @@
 """The downsamplings that a net can be built with.
 
-Every pooling operator is one, as its module of :mod:`flexpool.nn` with default arguments: those that
-can be learned are learned, one number per layer. Operators that need a second input are left out,
-since no net of the laboratory computes one. Two downsamplings are no pooling: ``strided`` and
-``slice``.
+Every pooling operator is one, as its module of :mod:`flexpool.nn` with default arguments: what the
+operator declares as learnable is learned, one number per layer. Operators that need a second input
+are left out, since no net of the laboratory computes one. Two downsamplings are no pooling:
+``strided`` and ``slice``.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def _shaped(result: Array, output: Output, task: Task, last: bool) -> Array:
             return np.moveaxis(result, -1, 1)
         return result.reshape(n, channels, *result.shape[1:])
     if last:
-        total = result.sum(0)
+        total: Array = result.sum(0)
         return (total.T if output.onto & Grid.POSITION else total).astype(task.dtype)
     total = result.reshape(n, channels, *result.shape[1:]).sum(0)
     return total.astype(task.dtype)
