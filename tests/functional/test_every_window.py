@@ -79,18 +79,15 @@ def test_avg(kernel_size, stride, counted, backend):
     for size, padding, _, ceil_mode in cases:
         x = torch.tensor([[[2.0, 1.0, -2.0, 2.5, 0.0, 3.0][:size]]], dtype=torch.float64)
         window = (kernel_size, stride, padding)
-        expected = outcome(lambda: F.avg_pool1d(x, *window, ceil_mode, counted))  # noqa: B023
+        settings = {"ceil_mode": ceil_mode, "count_include_pad": counted}
+        expected = outcome(lambda: F.avg_pool1d(x, *window, **settings))  # noqa: B023
         found = outcome(
-            lambda: flexpool.avg_pool(
-                x,
-                *window,
-                ceil_mode=ceil_mode,
-                count_include_pad=counted,
-                backend=backend,  # noqa: B023
-            )
+            lambda: flexpool.avg_pool(x, *window, **settings, backend=backend)  # noqa: B023
         )
-        if (found is None) != (expected is None) or (
-            found is not None and not torch.allclose(found, expected, rtol=1e-14, atol=1e-14)
-        ):
+        if found is None or expected is None:
+            agree = found is expected
+        else:
+            agree = torch.allclose(found, expected, rtol=1e-14, atol=1e-14)
+        if not agree:
             wrong.append((size, *window, ceil_mode))
     assert wrong == []
