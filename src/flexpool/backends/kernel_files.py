@@ -36,7 +36,9 @@ Kernel = Callable[..., Any]
 # Not "nnan" and "ninf": NaN and infinities have a meaning in pooling.
 OPTIONS: dict[str, Any] = {
     "nogil": True,
-    "fastmath": {"arcp", "contract", "nsz", "reassoc"},
+    # Not "reassoc" nor "arcp": LLVM would turn (a / m) * m into (a * m) / m, and a formula that
+    # divides by its maximum to keep in range would overflow. Sums have it: numba_math.add.
+    "fastmath": {"contract", "nsz"},
     "error_model": "numpy",
     "boundscheck": False,
 }

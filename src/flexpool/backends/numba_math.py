@@ -26,7 +26,20 @@ from numba.extending import intrinsic, overload
 
 from flexpool.backends import philox
 
-__all__ = ["choose", "exp", "floor", "log", "power", "sigmoid", "sign", "sqrt", "tanh", "uniform"]
+__all__ = [
+    "add",
+    "choose",
+    "exp",
+    "floor",
+    "log",
+    "power",
+    "sigmoid",
+    "sign",
+    "sqrt",
+    "tanh",
+    "total",
+    "uniform",
+]
 
 # Numba's own types take what a decorated function is called with for what it is declared with.
 _intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = intrinsic
@@ -159,6 +172,21 @@ _DOUBLE = _Format(np.float64, np.int64, 52, (6.93145751953125e-1, 1.428606820309
 
 def _format(number: Any) -> _Format:
     return _SINGLE if number == types.float32 else _DOUBLE
+
+
+@njit(fastmath={"reassoc", "nsz"}, forceinline=True)
+def add(total: Any, a: Any) -> Any:
+    """Add to a running sum, whose order LLVM may change: so a loop over it vectorises."""
+    return total + a
+
+
+@njit(fastmath={"reassoc", "nsz"}, forceinline=True)
+def total(row: Any, count: Any) -> Any:
+    """Add up the first elements of a row."""
+    result = row.dtype.type(0)
+    for j in range(count):
+        result += row[j]
+    return result
 
 
 def exp(a: Any) -> Any:

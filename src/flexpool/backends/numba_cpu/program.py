@@ -14,6 +14,7 @@ from flexpool.ir import Graph, Grid, text
 __all__ = ["Program", "program"]
 
 _FUNCTIONS = (
+    "add",
     "choose",
     "exp",
     "floor",
@@ -23,6 +24,7 @@ _FUNCTIONS = (
     "sign",
     "sqrt",
     "tanh",
+    "total",
     "uniform",
 )
 

@@ -120,7 +120,7 @@ class Rolled:
     def _collect(self, node: Node) -> None:
         name, value = self.names[node], self._argument(node.args[0], "")
         if node.op == "sum":
-            self.writer.line(f"{name} += {value}")
+            self.writer.line(f"{name} = add({name}, {value})")
             return
         if node.op in ("max", "min"):
             self.writer.line(f"{name} = choose({better(node.op, value, name)}, {value}, {name})")

@@ -33,13 +33,19 @@ class Unrolled:
     def _results(self, onto: Grid) -> list[Output]:
         return [output for output in self.graph.outputs if output.onto == onto]
 
+    def _buffered(self) -> list[Output]:
+        """List the results that are collected in row buffers."""
+        if self.shape.channels_last:
+            return self._results(Grid.ELEMENT)
+        return [output for output in self.graph.outputs if output.onto != Grid.WINDOW]
+
     def _spread(self, output: Output) -> list[int]:
-        """Number the buffers of a result: one per position, or one for all if they are equal."""
+        """Number the buffers of a result: one per position, or one if all would be equal."""
         return list(range(len(self.taps))) if output.node.grid.inside else [0]
 
     def write_buffers(self, length: str) -> None:
         """Write, once per call of the kernel, the row buffers of the gradients."""
-        for output in self._results(Grid.ELEMENT):
+        for output in self._buffered():
             count = len(self._spread(output))
             self.writer.line(f"{output.name}_rows = np.empty(({count}, {length}), F)")
             for k in self._spread(output):
@@ -59,11 +65,10 @@ class Unrolled:
         for output in self._results(Grid.WINDOW):
             name = f"out_{output.name}"
             writer.line(f"{name}_r = {name}[{', '.join(['p', *places])}, low:high]")
-        self._start_sums()
         writer.open("for j in range(high - low):")
         self._write_body(known)
         writer.close()
-        self._finish_sums()
+        self._add_up()
         for output in self._results(Grid.ELEMENT):
             self._place_rows(output)
 
@@ -193,43 +198,30 @@ class Unrolled:
             self.writer.line(f"{name}_{later} += choose(wins, F(0), F(1))")
 
     def _write_result(self, output: Output) -> None:
-        name, last = output.name, self.shape.channels_last
+        name = output.name
         if output.onto == Grid.WINDOW:
             value = self._argument(output.node, None)
             self.writer.line(f"out_{name}_r[{self.position}] = {value}")
-        elif output.onto == Grid.ELEMENT:
+        elif output in self._buffered():
             for k in self._spread(output):
                 value = self._argument(output.node, k)
                 self.writer.line(f"{name}_row{k}[{self.position}] = {value}")
         elif output.onto & Grid.POSITION:
             for k in range(len(self.taps)):
-                value = self._argument(output.node, k)
-                target = f"out_{name}[n, {k}, c]" if last else f"{name}_sum{k}"
-                self.writer.line(f"{target} += {value}")
+                self.writer.line(f"out_{name}[n, {k}, c] += {self._argument(output.node, k)}")
         else:
-            target = f"out_{name}[n, c]" if last else f"{name}_sum"
-            self.writer.line(f"{target} += {self._argument(output.node, None)}")
+            self.writer.line(f"out_{name}[n, c] += {self._argument(output.node, None)}")
 
-    def _sums(self) -> list[tuple[str, str]]:
-        """Pair the running sums of a row with the places they are added to."""
-        pairs = []
-        for output in self.graph.outputs:
+    def _add_up(self) -> None:
+        """Add a row's share to the sums over all windows."""
+        for output in self._buffered():
+            name = output.name
             if output.onto == Grid.CHANNEL:
-                pairs.append((f"{output.name}_sum", f"out_{output.name}[p]"))
+                self.writer.line(f"out_{name}[p] += total({name}_row0, high - low)")
             elif output.onto & Grid.POSITION:
-                pairs += [
-                    (f"{output.name}_sum{k}", f"out_{output.name}[p, {k}]")
-                    for k in range(len(self.taps))
-                ]
-        return pairs
-
-    def _start_sums(self) -> None:
-        for running, _ in self._sums():
-            self.writer.line(f"{running} = F(0)")
-
-    def _finish_sums(self) -> None:
-        for running, total in self._sums():
-            self.writer.line(f"{total} += {running}")
+                for k in range(len(self.taps)):
+                    row = f"{name}_row{k if output.node.grid.inside else 0}"
+                    self.writer.line(f"out_{name}[p, {k}] += total({row}, high - low)")
 
     def _place_rows(self, output: Output) -> None:
         """Interleave a row's buffers into the gradient, or add them one after the other."""
