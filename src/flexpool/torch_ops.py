@@ -43,9 +43,57 @@ LIBRARY.define(
     "pool_backward(Tensor grad_y, Tensor[] leaves, Tensor? seed, SymInt[] shape, "
     "bool channels_last, str spec, str read, str wanted) -> Tensor[]"
 )
-pool = torch.ops.flexpool.pool.default
-pool_with_indices = torch.ops.flexpool.pool_with_indices.default
-pool_backward = torch.ops.flexpool.pool_backward.default
+
+
+def pool(x: Tensor, values: Sequence[Tensor], seed: Tensor | None, spec: str) -> Tensor:
+    """Compute a call's result."""
+    if _is_plain(x, *values):
+        return _pool(x, values, seed, spec)
+    y: Tensor = torch.ops.flexpool.pool.default(x, values, seed, spec)
+    return y
+
+
+def pool_with_indices(x: Tensor, spec: str) -> tuple[Tensor, Tensor]:
+    """Compute the result of max or min, and where in the input plane it comes from."""
+    if _is_plain(x):
+        return _pool_with_indices(x, spec)
+    found: tuple[Tensor, Tensor] = torch.ops.flexpool.pool_with_indices.default(x, spec)
+    return found
+
+
+def pool_backward(
+    grad_y: Tensor, leaves: Sequence[Tensor], seed: Tensor | None, *about: Any
+) -> list[Tensor]:
+    """Compute a call's gradients; ``about`` is the rest of the operator's arguments."""
+    if _is_plain(grad_y, *leaves):
+        return _pool_backward(grad_y, leaves, seed, *about)
+    found: list[Tensor] = torch.ops.flexpool.pool_backward.default(grad_y, leaves, seed, *about)
+    return found
+
+
+def _is_plain(*tensors: Tensor) -> bool:
+    """Tell whether nobody but the kernel needs to see a call.
+
+    PyTorch's dispatcher takes longer than a kernel on a small input. What it would do besides is to
+    tell autograd, transforms, tracers, modes, tensor subclasses and the profiler.
+    """
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    if (
+        torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._len_torch_function_stack()
+        or torch._C._autograd._profiler_enabled()
+    ):
+        return False
+    records = torch.is_grad_enabled()
+    return all(
+        type(tensor) in (Tensor, torch.nn.Parameter)
+        and not tensor.is_meta
+        and not tensor.is_neg()
+        and not (records and tensor.requires_grad)
+        for tensor in tensors
+    )
 
 
 def compute_type(dtype: torch.dtype) -> torch.dtype:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from flexpool.backends import kernel_files, philox, threads
+from flexpool.backends import kernel_files, memory, philox, threads
 from flexpool.backends.numba_cpu.plan import Shape, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
 from flexpool.backends.task import Geometry, Task
@@ -33,26 +34,67 @@ def source(task: Task, channels_last: bool = False) -> str:
 
 def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
     """Compute a graph's results by name."""
-    nodes = task.graph.leaves()
-    last = _channels_last(nodes, leaves)
+    last = _channels_last(task.graph, leaves)
+    launch = _launch(task, last)
+    arguments = launch.arguments.copy()
+    for place, name, node in launch.leaves:
+        arguments[place] = _laid_out(leaves[name], node, task, last)
+    for place, name in launch.seeds:
+        arguments[place : place + 2] = philox.split_seed(int(leaves[name]))
+    results = {}
+    for place, output in launch.outputs:
+        arguments[place] = results[output.name] = _result(output, task, launch.shape)
+    kernel = launch.kernel
+    threads.run(lambda begin, end: kernel(begin, end, *arguments), launch.items, launch.work)
+    return {o.name: _shaped(results[o.name], o, task, last) for o in task.graph.outputs}
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """What is the same for every call of one task.
+
+    Attributes:
+        kernel: the compiled function.
+        shape: the constants it was made for.
+        arguments: all but the range of items, with gaps for what each call brings.
+        leaves: place, name and node of each array.
+        seeds: place and name of each random number: its key, and its offset after that.
+        outputs: place of each result.
+        items: how many there are to share between threads.
+        work: how many elements are read.
+    """
+
+    kernel: Callable[..., object]
+    shape: Shape
+    arguments: list[Any]
+    leaves: tuple[tuple[int, str, Node], ...]
+    seeds: tuple[tuple[int, str], ...]
+    outputs: tuple[tuple[int, Output], ...]
+    items: int
+    work: int
+
+
+@functools.lru_cache(maxsize=4096)
+def _launch(task: Task, last: bool) -> _Launch:
     shape = shape_of(task, last)
     made, kernel = _compiled(task.graph, shape)
-    arguments = dict(_places(task.geometry))
-    arguments["channels"] = task.batch[1]
-    for name, node in nodes.items():
-        if node.op == "random":
-            key, offset = philox.split_seed(int(leaves[name]))
-            arguments[f"{name}_key"], arguments[f"{name}_offset"] = key, offset
-        else:
-            arguments[f"in_{name}"] = _laid_out(leaves[name], node, task, last)
-    results = {o.name: _result(o, task, shape, made.unrolled) for o in task.graph.outputs}
-    for name, result in results.items():
-        arguments[f"out_{name}"] = result
-    rest = [arguments[name] for name in made.arguments[2:]]
-    items = task.batch[0] if last else math.prod(task.batch)
-    work = math.prod(task.batch) * math.prod(task.geometry.output_shape) * task.geometry.positions
-    threads.run(lambda begin, end: kernel(begin, end, *rest), items, work)
-    return {o.name: _shaped(results[o.name], o, task, last) for o in task.graph.outputs}
+    names = made.arguments[2:]
+    place = {name: i for i, name in enumerate(names)}
+    known: dict[str, Any] = {**_places(task.geometry), "channels": task.batch[1]}
+    # Windows that lie inside and tile the input write each element once; else they add to zeros.
+    known["cleared"] = not (made.unrolled and _tiles(task.geometry))
+    nodes = sorted(task.graph.leaves().items())
+    positions = math.prod(task.geometry.output_shape) * task.geometry.positions
+    return _Launch(
+        kernel=kernel,
+        shape=shape,
+        arguments=[known.get(name) for name in names],
+        leaves=tuple((place[f"in_{n}"], n, node) for n, node in nodes if node.op == "leaf"),
+        seeds=tuple((place[f"{n}_key"], n) for n, node in nodes if node.op == "random"),
+        outputs=tuple((place[f"out_{o.name}"], o) for o in task.graph.outputs),
+        items=task.batch[0] if last else math.prod(task.batch),
+        work=math.prod(task.batch) * positions,
+    )
 
 
 @functools.lru_cache(maxsize=4096)
@@ -61,12 +103,18 @@ def _compiled(graph: Graph, shape: Shape) -> tuple[Program, Callable[..., object
     return made, kernel_files.load(made.text, "kernel", made.signature)
 
 
-def _channels_last(nodes: Mapping[str, Node], leaves: Mapping[str, Any]) -> bool:
+@functools.lru_cache(maxsize=4096)
+def _spread_leaves(graph: Graph) -> tuple[str, ...]:
+    """Name the leaves that are as large as the input or the output."""
+    spread = (Grid.ELEMENT, Grid.WINDOW)
+    return tuple(n for n, a in graph.leaves().items() if a.op == "leaf" and a.grid in spread)
+
+
+def _channels_last(graph: Graph, leaves: Mapping[str, Any]) -> bool:
     """Take the layout of the first array that has one."""
-    for name, node in nodes.items():
-        if node.op == "leaf" and node.grid in (Grid.ELEMENT, Grid.WINDOW):
-            array = leaves[name]
-            return not array.flags.c_contiguous and np.moveaxis(array, 1, -1).flags.c_contiguous
+    for name in _spread_leaves(graph):
+        array = leaves[name]
+        return not array.flags.c_contiguous and np.moveaxis(array, 1, -1).flags.c_contiguous
     return False
 
 
@@ -89,7 +137,6 @@ def _writable(array: Array) -> Array:
     return whole if whole.flags.writeable else whole.copy()
 
 
-@functools.lru_cache(maxsize=4096)
 def _places(where: Geometry) -> dict[str, Any]:
     """Give the arguments that say where the windows lie."""
     arguments: dict[str, Any] = {}
@@ -102,16 +149,15 @@ def _places(where: Geometry) -> dict[str, Any]:
     return arguments
 
 
-def _result(output: Output, task: Task, shape: Shape, unrolled: bool) -> Array:
-    """Make the array of a result; what windows add to, or leave out, starts at zero."""
+def _result(output: Output, task: Task, shape: Shape) -> Array:
+    """Make the array of a result: kernels write all of it, or add to it where it is a sum."""
     n, channels = task.batch
     items = (n,) if shape.channels_last else (n * channels,)
     tail = (channels,) if shape.channels_last else ()
     if output.onto == Grid.WINDOW:
-        return np.empty((*items, *task.geometry.output_shape, *tail), shape.dtype)
+        return memory.array((*items, *task.geometry.output_shape, *tail), shape.dtype)
     if output.onto == Grid.ELEMENT:
-        make = np.empty if unrolled and _tiles(task.geometry) else np.zeros
-        return make((*items, *task.geometry.sizes, *tail), shape.dtype)
+        return memory.array((*items, *task.geometry.sizes, *tail), shape.dtype)
     positions = (task.geometry.positions,) if output.onto & Grid.POSITION else ()
     return np.zeros((*items, *positions, *tail), np.float64)
 

@@ -143,6 +143,8 @@ def signature(graph: Graph, shape: Shape) -> tuple[list[str], str]:
         arguments += [(f"{what}_{d}", "int64") for what in ("low", "high")]
         if shape.extent is None:
             arguments.append((f"extent_{d}", "int64"))
+    if any(output.onto == Grid.ELEMENT for output in graph.outputs):
+        arguments.append(("cleared", "boolean"))
     for output in graph.outputs:
         if output.onto in (Grid.ELEMENT, Grid.WINDOW):
             arguments.append((f"out_{output.name}", _array(kind, shape.dimensions + 1 + extra)))

@@ -92,6 +92,7 @@ class _Kernel:
             self.unrolled.write_buffers(f"len(start_{last})")
         writer.open("for p in range(begin, end):")
         known = self._write_channel_values()
+        self._write_clearing("p")
         for d in range(last):
             writer.open(f"for o{d} in range(len(start_{d})):")
         if self.unrolled:
@@ -125,11 +126,21 @@ class _Kernel:
             self.writer.line(f"{self.names[node]} = {value}")
         return known
 
+    def _write_clearing(self, item: str) -> None:
+        """Clear what will be added to here, a plane or image at a time, so that it stays near."""
+        onto = [output for output in self.graph.outputs if output.onto == Grid.ELEMENT]
+        if onto:
+            self.writer.open("if cleared:")
+            for output in onto:
+                self.writer.line(f"out_{output.name}[{item}] = F(0)")
+            self.writer.close()
+
     def _write_images(self) -> None:
         writer, each = self.writer, range(self.shape.dimensions)
         if self.unrolled:
             self.unrolled.write_buffers("channels")
         writer.open("for n in range(begin, end):")
+        self._write_clearing("n")
         for d in each:
             writer.open(f"for o{d} in range(len(start_{d})):")
         if self.unrolled:
