@@ -23,16 +23,22 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
+from numba.np import arrayobj
 
 from flexpool.backends import philox
 
 __all__ = [
     "add",
+    "add_row",
     "choose",
     "exp",
+    "fetch_ahead",
     "floor",
+    "index_of",
     "log",
     "power",
+    "row",
+    "row_with_edges",
     "sigmoid",
     "sign",
     "sqrt",
@@ -181,12 +187,115 @@ def add(total: Any, a: Any) -> Any:
 
 
 @njit(fastmath={"reassoc", "nsz"}, forceinline=True)
-def total(row: Any, count: Any) -> Any:
-    """Add up the first elements of a row."""
-    result = row.dtype.type(0)
+def total(values: Any, begin: Any, count: Any) -> Any:
+    """Add up some elements of a row."""
+    result = values.dtype.type(0)
+    some = row(values, (begin,))
     for j in range(count):
-        result += row[j]
+        result += some[j]
     return result
+
+
+def _index(builder: Any, array: Any, place: Any) -> Any:
+    """Compute where an element lies in a C-contiguous array, all axes flattened."""
+    sizes = cgutils.unpack_tuple(builder, array.shape)
+    places = cgutils.unpack_tuple(builder, place)
+    index = places[0]
+    for size, each in zip(sizes[1:], places[1:], strict=True):
+        index = builder.add(builder.mul(index, size), each)
+    return index
+
+
+@_intrinsic
+def index_of(typing: Any, array: Any, place: Any) -> Any:
+    """Tell where an element lies in a C-contiguous array, all axes flattened."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _index(builder, context.make_array(array)(context, builder, args[0]), args[1])
+
+    return types.int64(array, place), generate
+
+
+@_intrinsic
+def row(typing: Any, array: Any, place: Any) -> Any:
+    """Take what follows an element in a C-contiguous array, all axes flattened.
+
+    A slice would do the same, but takes as long as pooling a short row: it looks for negative
+    indices and counts what is left. A row does not keep its array alive.
+    """
+    result = types.Array(array.dtype, 1, "C")
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source = context.make_array(array)(context, builder, args[0])
+        made = context.make_array(result)(context, builder)
+        arrayobj.populate_array(
+            made,
+            data=builder.gep(source.data, [_index(builder, source, args[1])]),
+            shape=[source.nitems],
+            strides=[source.itemsize],
+            itemsize=source.itemsize,
+            meminfo=None,
+        )
+        return made._getvalue()
+
+    return result(array, place), generate
+
+
+@_intrinsic
+def _prefetch(typing: Any, line: Any, index: Any) -> Any:
+    """Ask for the cache line of an element, which need not exist."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        source = context.make_array(line)(context, builder, args[0])
+        place = builder.bitcast(builder.gep(source.data, [args[1]]), byte)
+        to_read, stays_near, data = (ir.Constant(number, n) for n in (0, 3, 1))
+        builder.call(function, [place, to_read, stays_near, data])
+        return context.get_dummy_value()
+
+    return types.void(line, index), generate
+
+
+@njit(error_model="numpy", forceinline=True)
+def fetch_ahead(line: Any, count: Any) -> Any:
+    """Ask for what a few rows on will read: as many elements as one row brings anew.
+
+    Rows are too short, and too many are read at once, for processors to foresee it.
+    """
+    for i in range(0, count, 64 // line.itemsize):
+        _prefetch(line, i + 8192 // line.itemsize)
+
+
+@njit(error_model="numpy", forceinline=True)
+def row_with_edges(array: Any, place: Any, length: Any, scratch: Any) -> Any:
+    """Take a row that may begin before its line and end behind it.
+
+    What is read there is of no account, but must lie in the array. Where it does not, the row is
+    made in ``scratch``, which is at least as long.
+    """
+    begin = index_of(array, place)
+    if begin >= 0 and begin + length <= array.size:
+        return row(array, place)
+    return _copied(array, begin, length, scratch)
+
+
+@njit(error_model="numpy")
+def _copied(array: Any, begin: Any, length: Any, scratch: Any) -> Any:
+    flat = array.reshape(-1)
+    for i in range(max(0, begin), min(begin + length, len(flat))):
+        scratch[i - begin] = flat[i]
+    return scratch
+
+
+@njit(error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
+def add_row(onto: Any, values: Any, count: Any, begin: Any, width: Any) -> Any:
+    """Add values to a line from column ``begin`` on; what lies outside the line is left out."""
+    low, high = max(0, begin), min(width, begin + count)
+    line, new = row(onto, (low,)), row(values, (low - begin,))
+    for i in range(high - low):
+        line[i] += new[i]
 
 
 def exp(a: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from flexpool.backends import kernel_files, memory, philox, threads
-from flexpool.backends.numba_cpu.plan import Shape, shape_of
+from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
 from flexpool.backends.task import Geometry, Task
 from flexpool.ir import Graph, Grid, Node, Output
@@ -85,6 +85,9 @@ def _launch(task: Task, last: bool) -> _Launch:
     known["cleared"] = not (made.unrolled and _tiles(task.geometry))
     nodes = sorted(task.graph.leaves().items())
     positions = math.prod(task.geometry.output_shape) * task.geometry.positions
+    items = task.batch[0] if last else math.prod(task.batch)
+    if by_rows(task.graph, shape):
+        items *= task.geometry.output_shape[0]
     return _Launch(
         kernel=kernel,
         shape=shape,
@@ -92,7 +95,7 @@ def _launch(task: Task, last: bool) -> _Launch:
         leaves=tuple((place[f"in_{n}"], n, node) for n, node in nodes if node.op == "leaf"),
         seeds=tuple((place[f"{n}_key"], n) for n, node in nodes if node.op == "random"),
         outputs=tuple((place[f"out_{o.name}"], o) for o in task.graph.outputs),
-        items=task.batch[0] if last else math.prod(task.batch),
+        items=items,
         work=math.prod(task.batch) * positions,
     )
 

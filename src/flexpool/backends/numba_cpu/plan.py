@@ -8,7 +8,7 @@ from flexpool.backends.task import Geometry, Task
 from flexpool.ir import Graph, Grid, Node, Output
 from flexpool.window import Window
 
-__all__ = ["Names", "Shape", "Writer", "needed", "shape_of", "signature"]
+__all__ = ["Names", "Shape", "Writer", "by_rows", "needed", "shape_of", "signature"]
 
 MOST_UNROLLED = 32  # positions; more would make code that is slow to compile and no faster
 MOST_RANKED = 9  # with rank, whose code grows with the square
@@ -24,6 +24,7 @@ class Shape:
         dimensions: number of spatial dimensions.
         dtype: "float32" or "float64".
         channels_last: whether channels lie next to each other in memory.
+        inside: whether every window lies inside the input with all its positions.
     """
 
     extent: tuple[int, ...] | None
@@ -32,6 +33,7 @@ class Shape:
     dimensions: int
     dtype: str
     channels_last: bool
+    inside: bool
 
     @property
     def disjoint(self) -> bool:
@@ -64,9 +66,10 @@ def shape_of(task: Task, channels_last: bool) -> Shape:
             where.dimensions,
             task.dtype,
             channels_last,
+            where.inside,
         )
     ones = (1,) * where.dimensions
-    return Shape(None, ones, ones, where.dimensions, task.dtype, channels_last)
+    return Shape(None, ones, ones, where.dimensions, task.dtype, channels_last, where.inside)
 
 
 class Writer:
@@ -113,6 +116,14 @@ def needed(roots: list[Node], inside: bool) -> list[Node]:
     return [node for node in in_order(roots) if node.grid.inside == inside]
 
 
+def by_rows(graph: Graph, shape: Shape) -> bool:
+    """Tell whether a kernel's items are rows of windows, instead of whole planes or images.
+
+    Sums and gradients of one plane or image are added to in one thread.
+    """
+    return shape.dimensions > 1 and all(output.onto == Grid.WINDOW for output in graph.outputs)
+
+
 def leaf_rank(grid: Grid, dimensions: int) -> int:
     """Count the axes of the array of a leaf or a result, planes first or channels last."""
     if grid == Grid.CHANNEL:
@@ -125,8 +136,8 @@ def partial_rank(output: Output, shape: Shape) -> int:
     return 1 + bool(output.onto & Grid.POSITION) + shape.channels_last
 
 
-def signature(graph: Graph, shape: Shape) -> tuple[list[str], str]:
-    """Give the arguments' names in order, and their Numba types."""
+def signature(graph: Graph, shape: Shape) -> list[tuple[str, str]]:
+    """Give the names of the arguments a kernel may have, in order, and their Numba types."""
     kind, extra = shape.dtype, int(shape.channels_last)
     arguments: list[tuple[str, str]] = [(n, "int64") for n in ("begin", "end", "channels")]
     for name, node in sorted(graph.leaves().items()):
@@ -138,21 +149,16 @@ def signature(graph: Graph, shape: Shape) -> tuple[list[str], str]:
             arguments.append((f"in_{name}", _array(kind, rank)))
     for d in range(shape.dimensions):
         arguments += [(f"{what}_{d}", "int64[::1]") for what in ("start", "first", "stop")]
-        if any(node.op == "count" and node.value for node in graph.nodes()):
-            arguments.append((f"padded_{d}", "int64[::1]"))
-        arguments += [(f"{what}_{d}", "int64") for what in ("low", "high")]
-        if shape.extent is None:
-            arguments.append((f"extent_{d}", "int64"))
-    if any(output.onto == Grid.ELEMENT for output in graph.outputs):
-        arguments.append(("cleared", "boolean"))
+        arguments.append((f"padded_{d}", "int64[::1]"))
+        arguments += [(f"{what}_{d}", "int64") for what in ("low", "high", "extent")]
+    arguments.append(("cleared", "boolean"))
     for output in graph.outputs:
         if output.onto in (Grid.ELEMENT, Grid.WINDOW):
             arguments.append((f"out_{output.name}", _array(kind, shape.dimensions + 1 + extra)))
         else:
             rank = partial_rank(output, shape)
             arguments.append((f"out_{output.name}", _array("float64", rank)))
-    types = ", ".join(kind for _, kind in arguments)
-    return [name for name, _ in arguments], f"void({types})"
+    return arguments
 
 
 def _array(kind: str, rank: int) -> str:

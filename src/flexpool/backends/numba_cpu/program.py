@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 
+from flexpool.backends.numba_cpu.channels import Channels
 from flexpool.backends.numba_cpu.expressions import expression, number
-from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, signature
+from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, by_rows, signature
 from flexpool.backends.numba_cpu.rolled import Rolled
-from flexpool.backends.numba_cpu.unrolled import Unrolled
+from flexpool.backends.numba_cpu.rows import Rows
+from flexpool.backends.numba_cpu.separable import Separable, is_separable
 from flexpool.ir import Graph, Grid, text
 
 __all__ = ["Program", "program"]
 
 _FUNCTIONS = (
     "add",
+    "add_row",
     "choose",
     "exp",
+    "fetch_ahead",
     "floor",
+    "index_of",
     "log",
     "power",
+    "row",
+    "row_with_edges",
     "sigmoid",
     "sign",
     "sqrt",
@@ -27,6 +35,7 @@ _FUNCTIONS = (
     "total",
     "uniform",
 )
+_ALWAYS = ("begin", "end")
 
 
 @dataclass(frozen=True)
@@ -49,18 +58,27 @@ class Program:
 @functools.lru_cache(maxsize=4096)
 def program(graph: Graph, shape: Shape) -> Program:
     """Write the kernel for a graph."""
-    arguments, types = signature(graph, shape)
-    writer = Writer()
-    writer.open(f"def kernel({', '.join(arguments)}):")
     unrolled = shape.unrolled(graph)
+    writer = Writer()
+    writer.depth = 1
     _Kernel(graph, shape, writer, unrolled).write()
     body = "\n".join(writer.lines)
-    used = [name for name in _FUNCTIONS if f"{name}(" in body]
+    arguments = {n: t for n, t in signature(graph, shape) if n in _ALWAYS or _mentions(body, n)}
+    used = [name for name in _FUNCTIONS if _mentions(body, name)]
     head = ['"""' + _title(graph, shape), '"""', "import numpy as np"]
     if used:
         head.append(f"from flexpool.backends.numba_math import {', '.join(used)}")
-    head += ["", f"F = np.{shape.dtype}", "", ""]
-    return Program("\n".join(head) + body + "\n", tuple(arguments), types, unrolled)
+    head += ["", f"F = np.{shape.dtype}", "", "", f"def kernel({', '.join(arguments)}):"]
+    return Program(
+        text="\n".join(head) + "\n" + body + "\n",
+        arguments=tuple(arguments),
+        signature=f"void({', '.join(arguments.values())})",
+        unrolled=unrolled,
+    )
+
+
+def _mentions(body: str, name: str) -> bool:
+    return re.search(rf"\b{name}\b", body) is not None
 
 
 def _title(graph: Graph, shape: Shape) -> str:
@@ -75,10 +93,17 @@ def _title(graph: Graph, shape: Shape) -> str:
 class _Kernel:
     def __init__(self, graph: Graph, shape: Shape, writer: Writer, unrolled: bool) -> None:
         self.graph, self.shape, self.writer = graph, shape, writer
-        names = Names(graph)
-        self.names = names
+        self.names = names = Names(graph)
+        self.by_rows = by_rows(graph, shape)
         self.rolled = Rolled(graph, shape, names, writer)
-        self.unrolled = Unrolled(graph, shape, names, writer) if unrolled else None
+        self.rows: Rows | Separable | None = None
+        self.channels: Channels | None = None
+        if shape.channels_last and unrolled:
+            self.channels = Channels(graph, shape, names, writer)
+        elif is_separable(graph, shape):
+            self.rows = Separable(graph, shape, names, writer)
+        elif unrolled:
+            self.rows = Rows(graph, shape, names, writer)
 
     def write(self) -> None:
         if self.shape.channels_last:
@@ -87,32 +112,41 @@ class _Kernel:
             self._write_planes()
 
     def _write_planes(self) -> None:
-        writer, last = self.writer, self.shape.dimensions - 1
-        if self.unrolled:
-            self.unrolled.write_buffers(f"len(start_{last})")
-        writer.open("for p in range(begin, end):")
+        last = self.shape.dimensions - 1
+        if self.rows:
+            self.rows.write_buffers()
+        self._open_items("p")
         known = self._write_channel_values()
-        self._write_clearing("p")
-        for d in range(last):
-            writer.open(f"for o{d} in range(len(start_{d})):")
-        if self.unrolled:
-            writer.line("low = 0")
-            writer.line("high = 0")
-            writer.open(f"if {self._inside(range(last), f'low_{last} < high_{last}')}:")
-            writer.line(f"low = low_{last}")
-            writer.line(f"high = high_{last}")
-            self.unrolled.write_row(known)
-            writer.close()
-            writer.open(f"for q in range(len(start_{last}) - (high - low)):")
-            writer.line(f"o{last} = q if q < low else q + (high - low)")
+        if not self.by_rows:
+            self._write_clearing("p")
+        if self.rows:
+            self._open_rows(last)
+            self.rows.write_row(known)
         else:
-            writer.open(f"for o{last} in range(len(start_{last})):")
-        self.rolled.write(known)
-        writer.close(self.shape.dimensions + 1)
+            self._open_rows(last + 1)
+            self.rolled.write(known)
+
+    def _open_items(self, letter: str) -> None:
+        """Open the loop over planes or images, or over some rows of windows in some of them."""
+        writer = self.writer
+        if not self.by_rows:
+            writer.open(f"for {letter} in range(begin, end):")
+            return
+        writer.line("rows = len(start_0)")
+        writer.open(f"for {letter} in range(begin // rows, (end + rows - 1) // rows):")
+        writer.line(f"low_row = max(0, begin - {letter} * rows)")
+        writer.line(f"high_row = min(rows, end - {letter} * rows)")
+
+    def _open_rows(self, dimensions: int) -> None:
+        """Open the loops over all dimensions of the output but the last ones."""
+        for d in range(dimensions):
+            first = "low_row, high_row" if d == 0 and self.by_rows else f"len(start_{d})"
+            self.writer.open(f"for o{d} in range({first}):")
 
     def _write_channel_values(self) -> set[int]:
         """Compute once per plane what belongs to its channel alone."""
-        self.writer.line("c = p % channels")
+        if any(node.grid & Grid.CHANNEL and node.op == "leaf" for node in self.graph.nodes()):
+            self.writer.line("c = p % channels")
         known = set()
         for node in self.graph.nodes():
             if node.grid | Grid.CHANNEL != Grid.CHANNEL or node.op == "constant":
@@ -137,21 +171,17 @@ class _Kernel:
 
     def _write_images(self) -> None:
         writer, each = self.writer, range(self.shape.dimensions)
-        if self.unrolled:
-            self.unrolled.write_buffers("channels")
-        writer.open("for n in range(begin, end):")
-        self._write_clearing("n")
-        for d in each:
-            writer.open(f"for o{d} in range(len(start_{d})):")
-        if self.unrolled:
-            writer.open(f"if {self._inside(each, '')}:")
-            self.unrolled.write_channels()
+        if self.channels:
+            self.channels.write_buffers("channels")
+        self._open_items("n")
+        if not self.by_rows:
+            self._write_clearing("n")
+        self._open_rows(self.shape.dimensions)
+        if self.channels:
+            tests = [f"(low_{d} <= o{d}) & (o{d} < high_{d})" for d in each]
+            writer.open(f"if {' & '.join(tests)}:")
+            self.channels.write_channels()
             writer.close()
             writer.open("else:")
         writer.open("for c in range(channels):")
         self.rolled.write(set())
-        writer.close(self.shape.dimensions + 2 + bool(self.unrolled))
-
-    def _inside(self, dimensions: range, more: str) -> str:
-        tests = [f"(low_{d} <= o{d}) & (o{d} < high_{d})" for d in dimensions]
-        return " & ".join([*tests, *([f"({more})"] if more else [])])

@@ -1,0 +1,351 @@
+"""Code for a row of windows of one plane: the innermost loop goes over neighbouring windows.
+
+A row is worked off in pieces of ``PIECE`` windows. Gradients of a piece go to small arrays first,
+whose rows have a fixed length, so that LLVM need not test whether they overlap.
+
+Windows that reach over an edge need no loop of their own. A tap outside reads whatever lies there
+and is masked: tap v of a row is present in window j where ``first[j] <= v < stop[j]``, and where
+the whole row lies outside, ``first`` is infinite. A piece of such windows is filled up to whole
+vectors with absent ones: one vector more takes less time than a few windows one by one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from flexpool.backends.numba_cpu.body import Body
+from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
+from flexpool.ir import Graph, Grid, Node, Output
+
+__all__ = ["Rows", "window_number"]
+
+PIECE = 256  # windows
+VECTOR = 16  # windows that the widest vector of today's processors serves
+
+
+class Rows:
+    """Write the work for the windows of one row, whose place is in ``p``, ``o0``, ``o1``, ...
+
+    Args:
+        graph: the work.
+        shape: the kernel's constants; the extent is known.
+        names: of the nodes.
+        writer: where to write.
+    """
+
+    def __init__(self, graph: Graph, shape: Shape, names: Names, writer: Writer) -> None:
+        extent = shape.extent or ()
+        self.graph, self.shape, self.names, self.writer = graph, shape, names, writer
+        self.last = shape.dimensions - 1
+        self.rows = list(itertools.product(*map(range, extent[:-1])))
+        self.columns = extent[-1]
+        self.positions = math.prod(extent)
+        self.body = Body(graph, names, writer, self.positions, not shape.inside, self.load)
+        self.stored = shape.disjoint and shape.inside  # each element is written once, at most
+        self.inputs = [
+            (str(name), node)
+            for name, node in graph.leaves().items()
+            if node.op == "leaf" and node.grid in (Grid.ELEMENT, Grid.WINDOW)
+        ]
+        self.onto_input = [output for output in graph.outputs if output.onto == Grid.ELEMENT]
+
+    def write_buffers(self) -> None:
+        """Write, once per call of the kernel, what its rows need."""
+        writer, last = self.writer, self.last
+        writer.line(f"windows = len(start_{last})")
+        writer.line(f"base = start_{last}[0]")
+        if not self.shape.inside:
+            for name, node in self.inputs:
+                size = f"({len(self.rows)}, {self._reach(PIECE)})"
+                spare = size if node.grid == Grid.ELEMENT else f"{PIECE}"
+                writer.line(f"{name}_edge = np.zeros({spare}, F)")
+            writer.line(f"firsts = np.full((2, windows + {VECTOR}), F(np.inf))")
+            writer.line(f"stops = np.zeros(windows + {VECTOR}, F)")
+            writer.open("for j in range(windows):")
+            writer.line(f"firsts[0, j] = first_{last}[j]")
+            writer.line(f"stops[j] = stop_{last}[j]")
+            writer.close()
+        self.write_counts()
+        for output in self.graph.outputs:
+            if self._is_direct(output):
+                continue
+            size = f"({self._spread(output)}, {PIECE + VECTOR + 2 * self._most_shift})"
+            writer.line(f"{output.name}_values = np.zeros({size}, F)")
+        if self.onto_input and not self.stored:
+            steps = PIECE + VECTOR + self._most_shift
+            writer.line(f"line = np.zeros({self.shape.stride[-1] * steps}, F)")
+
+    def write_row(self, known: set[int]) -> None:
+        """Write the work for one row of windows."""
+        writer = self.writer
+        if not self.shape.inside:
+            for r, row in enumerate(self.rows):
+                writer.line(f"row_{r} = {self.row_inside(row)}")
+        writer.open(f"for at in range(0, windows, {PIECE}):")
+        writer.line(f"count = min({PIECE}, windows - at)")
+        whole = f"(count + {VECTOR - 1}) // {VECTOR} * {VECTOR}"
+        writer.line(f"lanes = {'count' if self.shape.inside else whole}")
+        self._write_pointers()
+        writer.open("for j in range(lanes):")
+        if not self.shape.inside:
+            for k in range(self.positions):
+                r, v = divmod(k, self.columns)
+                writer.line(f"has_{k} = (first_r{r}[j] <= F({v})) & (F({v}) < stop_r[j])")
+        self.body.write(known)
+        for output in self.graph.outputs:
+            self._write_result(output)
+        writer.close()
+        for output in self.graph.outputs:
+            self._place(output)
+        writer.close()
+
+    # What is written once.
+
+    def write_counts(self) -> None:
+        """Write how many elements each window has along the row, as numbers."""
+        last = self.last
+        for stem in self._counts():
+            present = f"stop_{last}[j] - first_{last}[j]"
+            self.writer.line(f"{stem} = np.zeros(windows + {VECTOR}, F)")
+            self.writer.open("for j in range(windows):")
+            count = f"padded_{last}[j]" if stem == "padded_count" else present
+            self.writer.line(f"{stem}[j] = {count}")
+            self.writer.close()
+
+    def _counts(self) -> list[str]:
+        """Name the arrays that say how many elements of each window there are along the row."""
+        kinds = {bool(node.value) for node in self.graph.nodes() if node.op == "count"}
+        present = ["present_count"] if False in kinds and not self.shape.inside else []
+        return present + (["padded_count"] if True in kinds else [])
+
+    # Where things lie.
+
+    def row_inside(self, row: tuple[int, ...]) -> str:
+        """Write whether a row of taps lies inside the input."""
+        tests = [f"(first_{d}[o{d}] <= {u}) & ({u} < stop_{d}[o{d}])" for d, u in enumerate(row)]
+        return " & ".join(tests) or "True"
+
+    def row_place(self, row: tuple[int, ...], column: str) -> str:
+        """Write where a row of taps lies in the input, from a column on."""
+        places = ["p"]
+        for d, u in enumerate(row):
+            offset = u * self.shape.dilation[d]
+            places.append(f"start_{d}[o{d}]" + (f" + {offset}" if offset else ""))
+        return f"({', '.join([*places, column])})"
+
+    def _reach(self, windows: int) -> int:
+        """Count the elements of a line that neighbouring windows span."""
+        return (
+            self.shape.stride[-1] * (windows - 1) + (self.columns - 1) * self.shape.dilation[-1] + 1
+        )
+
+    def window_place(self, at: str) -> str:
+        """Write where a row of windows lies, from a window on, in what has a value for each."""
+        return f"({', '.join(['p', *(f'o{d}' for d in range(self.last)), at])})"
+
+    def write_count_rows(self, at: str) -> None:
+        """Write where the counts of a row begin."""
+        for stem in self._counts():
+            self.writer.line(f"{stem}_r = row({stem}, ({at},))")
+
+    def _write_pointers(self) -> None:
+        """Write where the piece lies in every array that is read."""
+        writer = self.writer
+        if not self.shape.inside:
+            for r in range(len(self.rows)):
+                writer.line(f"first_r{r} = row(firsts, (0 if row_{r} else 1, at))")
+            writer.line("stop_r = row(stops, (at,))")
+        for name, node in self.inputs:
+            if node.grid == Grid.WINDOW:
+                places = [(f"{name}_r", self.window_place("at"), "lanes", f"{name}_edge")]
+            else:
+                places = [
+                    (f"{name}_r{r}", self._line_place(row), self._span, f"{name}_edge[{r}]")
+                    for r, row in enumerate(self.rows)
+                ]
+            for pointer, place, length, edge in places:
+                plain, about = f"in_{name}, {place}", f"{length}, {edge}"
+                value = (
+                    f"row({plain})" if self.shape.inside else f"row_with_edges({plain}, {about})"
+                )
+                writer.line(f"{pointer} = {value}")
+            self.fetch_ahead(name, node)
+        for output in self.graph.outputs:
+            if self._is_direct(output):
+                name = f"out_{output.name}"
+                writer.line(f"{name}_r = row({name}, {self.window_place('at')})")
+        self.write_count_rows("at")
+
+    def fetch_ahead(self, name: str, node: Node) -> None:
+        """Ask for what later rows of windows will read of an array, as much as is new in each."""
+        if node.grid == Grid.WINDOW:
+            line, fresh = f"{name}_r", "windows"
+        else:
+            line, fresh = f"{name}_r0", f"in_{name}.shape[{self.last + 1}]"
+            if self.last and self.shape.stride[-2] > 1:
+                fresh = f"{self.shape.stride[-2]} * {fresh}"
+        self.writer.line(f"fetch_ahead({line}, {fresh})")
+
+    @property
+    def _span(self) -> str:
+        """Write how many elements of a line the windows of a piece span."""
+        stride = self.shape.stride[-1]
+        return f"{stride} * lanes + {self._reach(1) - stride}"
+
+    def _line_place(self, row: tuple[int, ...]) -> str:
+        return self.row_place(row, self._first_column)
+
+    @property
+    def _first_column(self) -> str:
+        stride = self.shape.stride[-1]
+        return "base + " + (f"{stride} * at" if stride > 1 else "at")
+
+    def column(self, tap: int) -> str:
+        """Write where a column of taps lies, from the first window's start."""
+        stride, offset = self.shape.stride[-1], tap * self.shape.dilation[-1]
+        return (f"{stride} * j" if stride > 1 else "j") + (f" + {offset}" if offset else "")
+
+    def load(self, node: Node, k: int) -> str:
+        """Write how a leaf, a count or a random number is read."""
+        if node.op == "random":
+            place = window_number("p", [*(f"o{d}" for d in range(self.last)), "at + j"])
+            return f"F(uniform({node.value}_key, {node.value}_offset, {place}))"
+        if node.op == "count":
+            return self._count(bool(node.value))
+        name = node.value
+        if node.grid == Grid.CHANNEL:
+            return f"in_{name}[c]"
+        if node.grid & Grid.POSITION:
+            return f"in_{name}[c, {k}]"
+        if node.grid == Grid.WINDOW:
+            return f"{name}_r[j]"
+        r, v = divmod(k, self.columns)
+        return f"{name}_r{r}[{self.column(v)}]"
+
+    def _count(self, padding: bool) -> str:
+        if self.shape.inside and not padding:
+            return f"F({self.positions})"
+        each = [
+            f"F(padded_{d}[o{d}])" if padding else f"F(stop_{d}[o{d}] - first_{d}[o{d}])"
+            for d in range(self.last)
+        ]
+        return " * ".join([*each, f"{'padded' if padding else 'present'}_count_r[j]"])
+
+    # Results.
+
+    def _spread(self, output: Output) -> int:
+        """Count the buffers of a result: one per position, or one if all would be equal."""
+        masked = bool(output.onto & Grid.POSITION) and not self.shape.inside
+        return self.positions if output.node.grid.inside or masked else 1
+
+    def _value(self, output: Output, k: int) -> str:
+        place = f"j + {self._most_shift}" if self._most_shift else "j"
+        return f"{output.name}_values[{min(k, self._spread(output) - 1)}, {place}]"
+
+    def _is_direct(self, output: Output) -> bool:
+        """Tell whether a result is written to its array at once, where no window is absent."""
+        return output.onto == Grid.WINDOW and self.shape.inside
+
+    def _write_result(self, output: Output) -> None:
+        if self._is_direct(output):
+            self.writer.line(f"out_{output.name}_r[j] = {self.body.value(output.node, 0)}")
+            return
+        for k in range(self._spread(output)):
+            value = self.body.value(output.node, k)
+            if output.onto & Grid.POSITION:
+                value = self.body.present(value, k, "F(0)")
+            self.writer.line(f"{self._value(output, k)} = {value}")
+
+    def _place(self, output: Output) -> None:
+        """Bring a piece's results to where they belong."""
+        name, shift, writer = output.name, self._most_shift, self.writer
+        if self._is_direct(output):
+            return
+        if output.onto == Grid.WINDOW:
+            writer.line(f"onto = row(out_{name}, {self.window_place('at')})")
+            writer.open("for j in range(count):")
+            writer.line(f"onto[j] = {self._value(output, 0)}")
+            writer.close()
+        elif output.onto == Grid.ELEMENT:
+            if self.stored:
+                self._store_rows(output)
+            else:
+                self._add_rows(output)
+        elif output.onto == Grid.CHANNEL:
+            writer.line(f"out_{name}[p] += total({name}_values[0], {shift}, count)")
+        else:
+            for k in range(self.positions):
+                values = f"{name}_values[{min(k, self._spread(output) - 1)}]"
+                writer.line(f"out_{name}[p, {k}] += total({values}, {shift}, count)")
+
+    def _store_rows(self, output: Output) -> None:
+        """Interleave a piece's values into the gradient."""
+        writer = self.writer
+        for r, row in enumerate(self.rows):
+            writer.line(f"onto = row(out_{output.name}, {self._line_place(row)})")
+            writer.open("for j in range(count):")
+            for v in range(self.columns):
+                writer.line(f"onto[{self.column(v)}] = {self._value(output, r * self.columns + v)}")
+            writer.close()
+
+    @property
+    def _residues(self) -> dict[int, list[tuple[int, int]]]:
+        """Group a row's taps by what is left of their column after whole strides.
+
+        Taps of one group meet the same elements, some windows apart.
+        """
+        groups: dict[int, list[tuple[int, int]]] = {}
+        for v in range(self.columns):
+            shift, residue = divmod(v * self.shape.dilation[-1], self.shape.stride[-1])
+            groups.setdefault(residue, []).append((v, shift))
+        return dict(sorted(groups.items()))
+
+    @property
+    def _most_shift(self) -> int:
+        """Count the windows between the first and the last that meet the same element."""
+        if self.stored or not self.onto_input:
+            return 0
+        return max(shift for taps in self._residues.values() for _, shift in taps)
+
+    def _add_rows(self, output: Output) -> None:
+        """Sum what meets the same element and add it to the gradient, row of taps by row.
+
+        Before and after the values of a piece lie zeros, as many as windows overlap.
+        """
+        writer, stride, name = self.writer, self.shape.stride[-1], output.name
+        most = self._most_shift
+        if most:
+            writer.open(f"for k in range({self._spread(output)}):")
+            for extra in range(most):
+                writer.line(f"{name}_values[k, count + {most + extra}] = F(0)")
+            writer.close()
+            writer.line(f"steps = (count + {most + VECTOR - 1}) // {VECTOR} * {VECTOR}")
+        for r, row in enumerate(self.rows):
+            if not self.shape.inside:
+                writer.open(f"if row_{r}:")
+            writer.open(f"for j in range({'steps' if most else 'lanes'}):")
+            for residue, taps in self._residues.items():
+                parts = []
+                for v, shift in taps:
+                    k = min(r * self.columns + v, self._spread(output) - 1)
+                    back = f"j + {most - shift}" if most > shift else "j"
+                    parts.append(f"{name}_values[{k}, {back}]")
+                place = f"{stride} * j" if stride > 1 else "j"
+                place += f" + {residue}" if residue else ""
+                writer.line(f"line[{place}] = {' + '.join(parts)}")
+            writer.close()
+            writer.line(f"onto = row(out_{name}, {self.row_place(row, '0')})")
+            length = f"{stride} * (count + {most})" if stride > 1 else f"count + {most}"
+            width = f"out_{name}.shape[{self.last + 1}]"
+            writer.line(f"add_row(onto, line, {length}, {self._first_column}, {width})")
+            if not self.shape.inside:
+                writer.close()
+
+
+def window_number(item: str, places: list[str]) -> str:
+    """Write a window's number, row-major over (N, C, *output)."""
+    index = item
+    for d, place in enumerate(places):
+        index = f"({index} * len(start_{d}) + {place})"
+    return index
