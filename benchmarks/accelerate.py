@@ -113,10 +113,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    print(
-        f"{IMAGES} (training: {TRAINED}) images 3x{SIZE}x{SIZE}, float32, {given.threads} threads,"
-    )
-    print(f"torch {torch.__version__}; medians of {ROUNDS} rounds, ratios with their quartiles")
+    print(f"{IMAGES} images 3x{SIZE}x{SIZE}, {TRAINED} for training; float32, ", end="")
+    print(f"torch {torch.__version__}, {given.threads} threads; ms, and ratios with quartiles")
     print(f"{'':36}{'torch':>7}{'flexpool':>10}   {'modules':20}{'functions':20}pooling")
     for name in given.nets:
         for layout in LAYOUTS:

@@ -164,7 +164,7 @@ def _chosen(
 ) -> _Chosen | None:
     """Settle a call that flexpool takes over; else return None."""
     trained = input.requires_grad and torch.is_grad_enabled()
-    seen = (tuple(input.shape), input.stride(), trained)
+    seen = (tuple(input.shape), input.stride(), trained, torch.get_num_threads())
     where = tuple([tuple(item) if type(item) is list else item for item in where])
     return _settled(pooling, dimensions, seen, where, plain)
 
@@ -177,7 +177,7 @@ def _settled(
     where: tuple[Any, ...],
     plain: tuple[tuple[str, Any], ...],
 ) -> _Chosen | None:
-    shape, strides, trained = seen
+    shape, strides, trained, threads = seen
     layout = rules.layout(shape, strides, dimensions)
     if layout is None or len(shape) - dimensions not in (1, 2) or 0 in shape:
         return None
@@ -197,7 +197,9 @@ def _settled(
         return None
     work = math.prod((*shape[:-dimensions], *outputs, *calls.call_of(spec).extent(sizes)))
     disjoint = _is_disjoint(made)
-    if not rules.is_worth(rules.Kind(pooling, dimensions, layout), trained, disjoint, work):
+    if not rules.is_worth(
+        rules.Kind(pooling, dimensions, layout), trained, disjoint, work / threads
+    ):
         return None
     sums = operator == "max" and trained and not disjoint
     return _Chosen(spec, made if sums and isinstance(made, Window) else None)
