@@ -307,10 +307,17 @@ def test_transforms(taken):
     assert not taken
 
 
-def test_second_derivatives(taken):
-    x = large(2, 8, 130, 130).double().requires_grad_()
+@pytest.mark.parametrize("window", [(2,), (3, 2, 1)])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_second_derivatives(n, window, taken, monkeypatch):
+    monkeypatch.setattr(rules, "LEAST_ELEMENTS", 0)
+    monkeypatch.setattr(rules, "is_worth", lambda *_: True)
+    shape = (2, 3, *[9] * n)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     found = []
-    for pool in (nn.MaxPool2d(2), flexpool.accelerate(nn.MaxPool2d(2))):
+    for pool in (getattr(nn, f"MaxPool{n}d")(*window), getattr(nn, f"MaxPool{n}d")(*window)):
+        if found:
+            flexpool.accelerate(pool)
         (first,) = torch.autograd.grad(pool(x).pow(3).sum(), x, create_graph=True)
         found.append(torch.autograd.grad(first.square().sum(), x)[0])
     assert taken == ["max"]
@@ -332,6 +339,18 @@ def test_many_threads_at_once():
 def test_small_calls_are_torchs(taken):
     flexpool.accelerate(model())(large(1, 3, 20, 20))
     assert not taken
+
+
+def test_rules_ask_for_more_work_where_there_are_more_threads(taken):
+    pool, x = flexpool.accelerate(nn.MaxPool2d(2)), torch.randn(1, 1, 600, 600)
+    pool(x)
+    assert taken == ["max"]
+    torch.set_num_threads(4)
+    try:
+        pool(x)
+    finally:
+        torch.set_num_threads(1)
+    assert taken == ["max"]
 
 
 def test_rules_name_only_what_there_is():
