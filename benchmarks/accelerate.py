@@ -11,14 +11,11 @@ the machine meets all; medians are printed, and the median and quartiles of the 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # its profiler would talk into the table
 
 import torch
 import torch.nn.functional as F
@@ -74,7 +71,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 def share(run: Callable[[], object]) -> float:
     """Say how much of PyTorch's time its pooling takes, by its profiler."""
-    with torch.profiler.profile() as profile:
+    with torch.autograd.profiler.profile(use_kineto=False) as profile:
         run()
     events = profile.key_averages()
     whole = sum(event.self_cpu_time_total for event in events)
