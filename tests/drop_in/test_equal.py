@@ -170,3 +170,33 @@ def test_the_drawn_calls_are_not_all_left_to_torch(n, taken):
         getattr(F, f"adaptive_max_pool{n}d")(x, 2)
         getattr(F, f"adaptive_avg_pool{n}d")(x, (2,) * n)
     assert taken == ["max", "max", "avg", "avg", "max", "avg"]
+
+
+def both(pool, x):
+    """What PyTorch gives, and flexpool in its place."""
+    theirs = outcome(pool, x, True)
+    with flexpool.accelerated():
+        return outcome(pool, x, True), theirs
+
+
+def test_avg_pool3d_wants_one_whole_window():
+    x = torch.ones(1, 1, 2, 3, 3)
+    ours, theirs = both(lambda x: F.avg_pool3d(x, 3, padding=1), x)
+    assert ours == theirs
+    assert theirs[0] is RuntimeError
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 4, 4), (2, 3, 1, 1), (2, 1, 1, 1), (1, 3, 4, 1)])
+def test_layouts_that_could_be_either_stay_what_they_are(shape):
+    for last in (False, True):
+        x = torch.randn(shape)
+        x = x.contiguous(memory_format=torch.channels_last) if last else x
+        for pool in (lambda x: F.max_pool2d(x, 1), lambda x: F.avg_pool2d(x, 1)):
+            assert_equal(*both(pool, x), exact=True)
+
+
+def test_the_norm_of_a_window_that_sums_to_zero_has_no_gradient():
+    x = torch.tensor([[[1.0, -1.0, 2.0, 3.0]]])
+    ours, theirs = both(lambda x: F.lp_pool1d(x, 1, 2), x)
+    assert_equal(ours, theirs, exact=True)
+    assert ours[1][1].tolist() == [[[0, 0, 1, 1]]]

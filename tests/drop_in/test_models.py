@@ -291,7 +291,7 @@ def test_compiled_and_exported_programs(taken):
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_transforms(taken):
-    net, x = model(), large(4, 3, 66, 66)
+    net, x = model(), large(2, 3, 258, 258)
     ours = flexpool.accelerate(net, inplace=False)
 
     def loss(net):

@@ -91,3 +91,11 @@ def test_maxima_their_places_and_gradients_are_the_same_to_the_bit(window, layou
             assert torch.equal(a.nan_to_num(77.0), b.nan_to_num(77.0))
             assert a.stride() == b.stride()
     assert taken == ["max", "max"]
+
+
+def test_a_view_that_is_yet_to_be_negated(taken):
+    x = torch._neg_view(-images("planes"))
+    with flexpool.accelerated():
+        y = F.max_pool2d(x, 2)
+    assert torch.equal(y, F.max_pool2d(images("planes"), 2))
+    assert not taken
