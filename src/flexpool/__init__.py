@@ -12,6 +12,7 @@ _NAMES = {
     **dict.fromkeys(("pool", "adaptive_pool", "global_pool", "pool_backward"), "functional"),
     **dict.fromkeys(("operator", "operators"), "declare"),
     **dict.fromkeys(("Param", "Weight", "OnInput", "OnOutput", "Random", "Option"), "declare"),
+    **dict.fromkeys(("accelerate", "accelerated", "acceleration", "decelerate"), "drop_in"),
 }
 
 __all__ = ["__version__", *_PARTS, *_NAMES]

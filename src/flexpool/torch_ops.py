@@ -196,7 +196,11 @@ def _pool_with_indices(x: Tensor, spec: str) -> tuple[Tensor, Tensor]:
         for table in place_table(geometry(call.window, tuple(x.shape[2:])))
     )
     tap = results["tap"].to(torch.int64)
-    index = torch.where(tap < 0, first, base + added[tap]) if tap.numel() else tap
+    index = tap
+    if tap.numel():
+        empty = tap < 0 if float(results["tap"].amin()) < 0 else None
+        index = added[tap].add_(base)  # few passes: these arrays are the largest there are
+        index = index if empty is None else torch.where(empty, first, index)
     y = _laid_out(results["y"], x, last, x.dtype)
     return y, _laid_out(index, x, last, torch.int64)
 
