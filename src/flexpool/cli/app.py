@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import flexpool
+from flexpool.cli.bench import bench
 from flexpool.cli.kernels import show_kernel
 from flexpool.cli.operators import list_operators, show
 from flexpool.cli.terminal import WIDE, page, reported
@@ -38,6 +39,7 @@ app.add_typer(data_app, name="data", rich_help_panel=EXPERIMENTS)
 app.command("list", rich_help_panel=OPERATORS)(list_operators)
 app.command("show", rich_help_panel=OPERATORS)(show)
 app.command("show-kernel", rich_help_panel=OPERATORS)(show_kernel)
+app.command("bench", rich_help_panel=OPERATORS)(bench)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of the results.", show_default=True)]
 DataDir = Annotated[
