@@ -59,6 +59,8 @@ def _max(problem: Problem) -> tuple[Form, str]:
 
 def _min(problem: Problem) -> tuple[Form, str]:
     largest, how = _max(problem)
+    if problem.case.dtype == "uint8":  # which has no negative numbers
+        return (lambda x: ~largest(~x)), f"~{how}(~x)"
     return (lambda x: -largest(-x)), f"-{how}(-x)"
 
 
@@ -143,14 +145,18 @@ def _blur(problem: Problem) -> tuple[Form, str] | None:
 
 
 def _median(problem: Problem) -> tuple[Form, str] | None:
-    windows = _unfolded(problem)
-    return None if windows is None else ((lambda x: windows(x).median(-1).values), "unfold, median")
+    laid_out = _laid_out(problem)
+    if laid_out is None:
+        return None
+    windows, how = laid_out
+    return (lambda x: windows(x).median(-1).values), f"{how}, median"
 
 
 def _stochastic(problem: Problem) -> tuple[Form, str] | None:
-    windows = _unfolded(problem)
-    if windows is None:
+    laid_out = _laid_out(problem)
+    if laid_out is None:
         return None
+    windows, how = laid_out
 
     def run(x: Tensor) -> Tensor:
         values = windows(x)
@@ -158,21 +164,31 @@ def _stochastic(problem: Problem) -> tuple[Form, str] | None:
         weight = flat.detach().clamp(min=0) + 1e-30  # else windows without any weight raise
         return flat.gather(1, weight.multinomial(1)).view(values.shape[:-1])
 
-    return run, "unfold, multinomial"
+    return run, f"{how}, multinomial"
 
 
-def _unfolded(problem: Problem) -> Callable[[Tensor], Tensor] | None:
+def _laid_out(problem: Problem) -> tuple[Callable[[Tensor], Tensor], str] | None:
     """Lay out the elements of each window along a last axis."""
     case, d = problem.case, problem.case.dimensions
     if case.padding or case.ceil_mode:
         return None
+    outputs, positions = tuple(problem.grad_y.shape), math.prod(case.kernel)
 
-    def windows(x: Tensor) -> Tensor:
-        for axis, (kernel, step) in enumerate(zip(case.kernel, case.steps, strict=True)):
-            x = x.unfold(2 + axis, kernel, step)
-        return x.reshape(*x.shape[: 2 + d], math.prod(case.kernel))
+    def reshaped(x: Tensor) -> Tensor:
+        """Split each size into windows and what is inside them, then bring the insides together."""
+        for axis in range(d):  # what no window reaches is left out
+            x = x.narrow(2 + axis, 0, outputs[2 + axis] * case.kernel[axis])
+        pairs = (size for pair in zip(outputs[2:], case.kernel, strict=True) for size in pair)
+        apart = x.reshape(*outputs[:2], *pairs)
+        order = (0, 1, *range(2, 2 + 2 * d, 2), *range(3, 3 + 2 * d, 2))
+        return apart.permute(order).reshape(*outputs, positions)
 
-    return windows
+    def unfolded(x: Tensor) -> Tensor:
+        for axis in range(d):
+            x = x.unfold(2 + axis, case.kernel[axis], case.steps[axis])
+        return x.reshape(*outputs, positions)
+
+    return (reshaped, "reshape") if case.kernel == case.steps else (unfolded, "unfold")
 
 
 def _window(problem: Problem) -> dict[str, Any]:
