@@ -83,6 +83,7 @@ def test_the_jobs_of_a_net_are_its_poolings_as_it_calls_them():
     jobs = warm_up.jobs_of_net("lenet5-control", "lp", "float64")
     assert {job.label for job in jobs} == {"lenet5-control/lp down2"}
     assert [job.layout for job in jobs] == ["contiguous", "channels_last"]
+    assert not any(job.function._forward_pre_hooks for job in jobs)  # they are sent elsewhere
     assert all(job.dtype == "float64" and job.shape == (2, 16, 24, 24) for job in jobs)
 
 
