@@ -1,15 +1,14 @@
 """Measuring from end to end: files, going on, planted mistakes, the command."""
 
+import itertools
 import json
 import re
-import time
 
 import pytest
 from typer.testing import CliRunner
 
-from flexpool.bench import run
+from flexpool.bench import measure, run
 from flexpool.bench.cases import choose
-from flexpool.bench.measure import take_times
 from flexpool.bench.memory import measure as measure_memory
 from flexpool.bench.memory import peak
 from flexpool.bench.peers import PEERS, Peer, Side, choose_peers
@@ -45,7 +44,6 @@ def test_the_command_from_end_to_end(tmp_path):
     for row in found.rows:
         assert {"copy", "flexpool", "torch", "onednn"} <= {n for n in row.cells if row.timed(n)}
         assert all(seconds > 0 for seconds in row.cells["flexpool"].seconds)
-        assert row.cells["flexpool"].repeats > 1
     assert found.made_with["software"]["torch"]
     assert found.made_with["settings"]["rounds"] == 2
     assert (tmp_path / "benchmark.md").read_text().startswith("# flexpool beside others")
@@ -142,20 +140,53 @@ def test_a_peer_that_is_not_installed_has_its_reason_in_the_file(tmp_path):
     assert "absent" not in found.rows[0].cells
 
 
-def test_all_take_turns_and_each_is_first_once():
-    calls = []
-    runs = {name: lambda name=name: (calls.append(name), time.sleep(0.003)) for name in "abc"}
-    times = take_times(runs, rounds=3)
-    turns = [name for n, name in enumerate(calls) if n == 0 or calls[n - 1] != name]
-    assert turns in (list("abcabcbcacab"), list("abc" + "abc" + "bca" + "cab"))
-    assert {t.repeats for t in times.values()} == {1}
-    assert all(len(t.seconds) >= 3 for t in times.values())
+class Clock:
+    """A clock that only what is measured moves on."""
+
+    def __init__(self):
+        self.now, self.calls = 0.0, []
+
+    def perf_counter(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def taking(self, name, seconds):
+        def run():
+            self.calls.append(name)
+            self.now += seconds
+
+        return run
 
 
-def test_what_is_slow_has_fewer_turns(monkeypatch):
-    monkeypatch.setattr("flexpool.bench.measure._SLOW", 0.005)
-    times = take_times({"fast": lambda: None, "slow": lambda: time.sleep(0.02)}, rounds=5)
-    assert len(times["slow"].seconds) < len(times["fast"].seconds) == 25
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(measure, "time", made)
+    return made
+
+
+def test_all_take_turns_and_each_is_first_once(clock):
+    times = measure.take_times({name: clock.taking(name, 0.003) for name in "abc"}, rounds=3)
+    turns = [name for name, _ in itertools.groupby(clock.calls)]
+    assert "".join(turns) == "abc" + "abc" + "bca" + "cab"  # the first to find out how long each is
+    for taken in times.values():
+        assert taken.repeats == 1
+        assert taken.seconds == pytest.approx([0.003] * 15)
+
+
+def test_a_sample_is_long_enough_and_gives_the_time_of_one_call(clock):
+    (taken,) = measure.take_times({"quick": clock.taking("quick", 1e-5)}, rounds=2).values()
+    assert taken.repeats * 1e-5 >= 0.002
+    assert taken.seconds == pytest.approx([1e-5] * 10)
+
+
+def test_what_is_slow_has_fewer_turns_and_samples(clock):
+    runs = {"fast": clock.taking("fast", 0.004), "slow": clock.taking("slow", 0.3)}
+    times = measure.take_times(runs, rounds=5)
+    assert len(times["fast"].seconds) == 25
+    assert len(times["slow"].seconds) == 3
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def take_times(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, 
 
     Example:
         >>> times = take_times({"nothing": lambda: None}, rounds=2)["nothing"]
-        >>> times.repeats > 100 and len(times.seconds) == 10
+        >>> times.repeats > 1 and len(times.seconds) > 1
         True
     """
     with _no_collection():
