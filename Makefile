@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare test test-all lint bench clean
+.PHONY: help setup compare test test-all lint bench bench-training bench-publish clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -35,8 +35,15 @@ lint: $(READY)  ## check style, types and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(READY)  ## measure the training loop beside a bare PyTorch loop
+bench: $(READY)  ## measure every operator beside PyTorch, torch.compile, oneDNN, ONNX Runtime
+	@$(BIN)/flexpool bench
+
+bench-training: $(READY)  ## measure the training loop beside a bare PyTorch loop
 	@$(BIN)/python benchmarks/training_loop.py
+
+bench-publish: $(READY)  ## make bench, and keep its figures and picture in the repository
+	@$(BIN)/flexpool bench --out benchmarks/results
+	@mv benchmarks/results/benchmark.png docs/pictures/benchmark.png
 
 clean:  ## remove what make made; results stay
 	rm -rf .venv build dist .hypothesis .mypy_cache .ruff_cache .import_linter_cache

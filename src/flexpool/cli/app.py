@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 import flexpool
+from flexpool.cli.bench import bench
 from flexpool.cli.kernels import show_kernel
 from flexpool.cli.operators import list_operators, show
 from flexpool.cli.terminal import WIDE, page, reported
+from flexpool.cli.warm_up import warm_up
 from flexpool.errors import StorageError
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ app.add_typer(data_app, name="data", rich_help_panel=EXPERIMENTS)
 app.command("list", rich_help_panel=OPERATORS)(list_operators)
 app.command("show", rich_help_panel=OPERATORS)(show)
 app.command("show-kernel", rich_help_panel=OPERATORS)(show_kernel)
+app.command("warm-up", rich_help_panel=OPERATORS)(warm_up)
+app.command("bench", rich_help_panel=OPERATORS)(bench)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of the results.", show_default=True)]
 DataDir = Annotated[

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from flexpool.errors import ShapeError, unknown
@@ -55,7 +56,9 @@ def _lenet5_nopool_features(channels: int, down: Downsampling) -> Layers:
 def _with_classifier(features: Layers, image: ImageShape, classes: int) -> nn.Sequential:
     """Add LeNet-5's three linear layers, the first as wide as the features turn out to be."""
     try:
-        width = nn.Sequential(OrderedDict(features))(torch.zeros(1, *image)).numel()
+        # Shapes without numbers: nothing has to be compiled for them.
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            width = nn.Sequential(OrderedDict(features))(torch.zeros(1, *image)).numel()
     except RuntimeError:
         width = 0
     if width == 0:
