@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flexpool.backends.numba_cpu.channels import Channels
 from flexpool.backends.numba_cpu.expressions import expression, number
+from flexpool.backends.numba_cpu.passes import Passes
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, by_rows, signature
 from flexpool.backends.numba_cpu.rolled import Rolled
 from flexpool.backends.numba_cpu.rows import Rows
@@ -96,6 +97,9 @@ class _Kernel:
         self.names = names = Names(graph)
         self.by_rows = by_rows(graph, shape)
         self.rolled = Rolled(graph, shape, names, writer)
+        ranked = any(node.op == "rank" for node in graph.nodes())
+        passes = shape.channels_last and not ranked
+        self.passes = Passes(graph, shape, names, writer) if passes else None
         self.rows: Rows | Separable | None = None
         self.channels: Channels | None = None
         if shape.channels_last and unrolled:
@@ -173,15 +177,24 @@ class _Kernel:
         writer, each = self.writer, range(self.shape.dimensions)
         if self.channels:
             self.channels.write_buffers("channels")
+        every = self.channels is not None and self.shape.inside
+        if self.passes and not every:
+            self.passes.write_buffers()
         self._open_items("n")
         if not self.by_rows:
             self._write_clearing("n")
         self._open_rows(self.shape.dimensions)
+        if every and self.channels:
+            self.channels.write_channels()
+            return
         if self.channels:
             tests = [f"(low_{d} <= o{d}) & (o{d} < high_{d})" for d in each]
             writer.open(f"if {' & '.join(tests)}:")
             self.channels.write_channels()
             writer.close()
             writer.open("else:")
-        writer.open("for c in range(channels):")
-        self.rolled.write(set())
+        if self.passes:
+            self.passes.write()
+        else:
+            writer.open("for c in range(channels):")
+            self.rolled.write(set())

@@ -11,9 +11,9 @@ from flexpool.backends.numba_cpu.expressions import better, comes_before, expres
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, needed
 from flexpool.ir import Graph, Grid, Node, Output
 
-__all__ = ["Rolled"]
+__all__ = ["REDUCTIONS", "Rolled", "stages_of"]
 
-_REDUCTIONS = ("sum", "max", "min", "argmax", "argmin")
+REDUCTIONS = ("sum", "max", "min", "argmax", "argmin")
 
 
 class Rolled:
@@ -21,7 +21,7 @@ class Rolled:
 
     def __init__(self, graph: Graph, shape: Shape, names: Names, writer: Writer) -> None:
         self.graph, self.shape, self.names, self.writer = graph, shape, names, writer
-        self.stages = _stages(graph)
+        self.stages = stages_of(graph)
 
     def write(self, known: set[int]) -> None:
         """Write all stages; ``known`` are the nodes that have their values already."""
@@ -37,7 +37,7 @@ class Rolled:
         for node in self.graph.nodes():
             if node.grid.inside or self.stages[id(node)] != stage or id(node) in known:
                 continue
-            if node.op in ("constant", *_REDUCTIONS):
+            if node.op in ("constant", *REDUCTIONS):
                 continue
             self.writer.line(f"{self.names[node]} = {self._value(node, '')}")
 
@@ -45,7 +45,7 @@ class Rolled:
         reductions = [
             node
             for node in self.graph.nodes()
-            if node.op in _REDUCTIONS and self.stages[id(node.args[0])] == stage
+            if node.op in REDUCTIONS and self.stages[id(node.args[0])] == stage
         ]
         results = [
             output
@@ -189,10 +189,10 @@ class Rolled:
             self.writer.line(f"{name}[{item}{', c' if last else ''}] += {value}")
 
 
-def _stages(graph: Graph) -> dict[int, int]:
+def stages_of(graph: Graph) -> dict[int, int]:
     """Number for each node the pass over the window before which it cannot be known."""
     stages: dict[int, int] = {}
     for node in graph.nodes():
         below = max((stages[id(arg)] for arg in node.args), default=0)
-        stages[id(node)] = below + (node.op in _REDUCTIONS)
+        stages[id(node)] = below + (node.op in REDUCTIONS)
     return stages
