@@ -13,9 +13,9 @@ import numpy as np
 from flexpool.backends import kernel_files, memory, philox, threads
 from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
-from flexpool.backends.task import Geometry, Task
+from flexpool.backends.task import Geometry, Task, geometry
 from flexpool.ir import Graph, Grid, Node, Output
-from flexpool.window import Window
+from flexpool.window import AdaptiveWindow, Window
 
 __all__ = ["available", "run", "source"]
 
@@ -35,6 +35,12 @@ def source(task: Task, channels_last: bool = False) -> str:
 def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
     """Compute a graph's results by name."""
     last = _channels_last(task.graph, leaves)
+    if not last and (line := _as_line(task)) is not None:
+        flat = {
+            n: _flat(leaves[n]) if n in _spread_leaves(task.graph) else leaves[n] for n in leaves
+        }
+        found = run(line, flat)
+        return {o.name: found[o.name].reshape(task.shape_of(o)) for o in task.graph.outputs}
     launch = _launch(task, last)
     arguments = launch.arguments.copy()
     for place, name, node in launch.leaves:
@@ -47,6 +53,23 @@ def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
     kernel = launch.kernel
     threads.run(lambda begin, end: kernel(begin, end, *arguments), launch.items, launch.work)
     return {o.name: _shaped(results[o.name], o, task, last) for o in task.graph.outputs}
+
+
+@functools.lru_cache(maxsize=4096)
+def _as_line(task: Task) -> Task | None:
+    """Where one window is the whole plane, make the task of pooling the plane as one line.
+
+    A plane of 7 by 7 is then a loop of 49, not seven of 7, which are too short for vectors.
+    """
+    where = task.geometry
+    if where.dimensions == 1 or not where.inside or where.extent != where.sizes:
+        return None
+    elements = math.prod(where.sizes)
+    return Task(task.graph, geometry(AdaptiveWindow((1,)), (elements,)), task.batch, task.dtype)
+
+
+def _flat(array: Array) -> Array:
+    return array.reshape(*array.shape[:2], -1)
 
 
 @dataclass(frozen=True)
