@@ -13,6 +13,7 @@ import numpy as np
 from flexpool.backends import kernel_files, memory, philox, threads
 from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
+from flexpool.backends.numba_cpu.separable import is_separable
 from flexpool.backends.task import Geometry, Task, geometry
 from flexpool.ir import Graph, Grid, Node, Output
 from flexpool.window import AdaptiveWindow, Window
@@ -36,9 +37,8 @@ def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
     """Compute a graph's results by name."""
     last = _channels_last(task.graph, leaves)
     if not last and (line := _as_line(task)) is not None:
-        flat = {
-            n: _flat(leaves[n]) if n in _spread_leaves(task.graph) else leaves[n] for n in leaves
-        }
+        spread = _spread_leaves(task.graph)
+        flat = {name: _flat(a) if name in spread else a for name, a in leaves.items()}
         found = run(line, flat)
         return {o.name: found[o.name].reshape(task.shape_of(o)) for o in task.graph.outputs}
     launch = _launch(task, last)
@@ -63,6 +63,8 @@ def _as_line(task: Task) -> Task | None:
     """
     where = task.geometry
     if where.dimensions == 1 or not where.inside or where.extent != where.sizes:
+        return None
+    if is_separable(task.graph, shape_of(task, channels_last=False)):
         return None
     elements = math.prod(where.sizes)
     return Task(task.graph, geometry(AdaptiveWindow((1,)), (elements,)), task.batch, task.dtype)
