@@ -298,6 +298,64 @@ def add_row(onto: Any, values: Any, count: Any, begin: Any, width: Any) -> Any:
         line[i] += new[i]
 
 
+LANES = 8  # values that pack moves at once; two instructions where vectors are shorter
+
+
+@_intrinsic
+def _copy_lanes(typing: Any, onto: Any, to: Any, line: Any, at: Any) -> Any:
+    """Copy LANES neighbouring values."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        target = context.make_array(onto)(context, builder, args[0])
+        source = context.make_array(line)(context, builder, args[2])
+        scalar = source.data.type.pointee
+        lanes, size = ir.VectorType(scalar, LANES).as_pointer(), context.get_abi_sizeof(scalar)
+        begin = builder.bitcast(builder.gep(source.data, [args[3]]), lanes)
+        place = builder.bitcast(builder.gep(target.data, [args[1]]), lanes)
+        builder.store(builder.load(begin, align=size), place, align=size)
+        return context.get_dummy_value()
+
+    return types.void(onto, to, line, at), generate
+
+
+@njit(error_model="numpy", forceinline=True)
+def unharmed(count: Any, step: Any, length: Any) -> Any:
+    """Count the runs that may be copied with whole lanes, the others following ``step`` apart.
+
+    What is too much of a run must be overwritten by a later one, and not go beyond the last.
+    """
+    surplus = (length + LANES - 1) // LANES * LANES - length
+    return max(0, count - (surplus + step - 1) // step)
+
+
+@njit(error_model="numpy", forceinline=True)
+def copy_lanes(onto: Any, to: Any, line: Any, at: Any, length: Any) -> Any:
+    """Copy a run of values, and what is missing to whole lanes."""
+    _copy_lanes(onto, to, line, at)
+    for c in range(LANES, length, LANES):
+        _copy_lanes(onto, to + c, line, at + c)
+
+
+@njit(error_model="numpy", forceinline=True)
+def copy_exactly(onto: Any, to: Any, line: Any, at: Any, length: Any) -> Any:
+    """Copy a run of values."""
+    for c in range(length):
+        onto[to + c] = line[at + c]
+
+
+@njit(error_model="numpy", forceinline=True)
+def pack(line: Any, step: Any, length: Any, count: Any, onto: Any) -> Any:
+    """Copy runs of values that lie ``step`` apart next to each other.
+
+    ``onto`` has room for LANES more.
+    """
+    safe = unharmed(count, step, length)
+    for i in range(safe):
+        copy_lanes(onto, i * length, line, i * step, length)
+    for i in range(safe, count):
+        copy_exactly(onto, i * length, line, i * step, length)
+
+
 def exp(a: Any) -> Any:
     """Raise e to the power a."""
 

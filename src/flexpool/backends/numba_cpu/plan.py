@@ -25,6 +25,7 @@ class Shape:
         dtype: "float32" or "float64".
         channels_last: whether channels lie next to each other in memory.
         inside: whether every window lies inside the input with all its positions.
+        packed: whether the channels are so few that windows are worked off together.
     """
 
     extent: tuple[int, ...] | None
@@ -34,6 +35,7 @@ class Shape:
     dtype: str
     channels_last: bool
     inside: bool
+    packed: bool = False
 
     @property
     def disjoint(self) -> bool:
