@@ -21,9 +21,11 @@ from flexpool.ir import Graph
 from flexpool.math import (
     clip,
     exp,
+    expm1,
     floor,
     isnan,
     log,
+    log1p,
     maximum,
     minimum,
     sigmoid,
@@ -61,7 +63,8 @@ def noisy(x, u=Random()):
 
 
 def smooth(x, a=Param(0.7)):
-    return (sigmoid(a * x) * tanh(x) + sqrt(exp(x)) + log(x * x + a)).sum() / x.count()
+    curved = sigmoid(a * x) * tanh(x) + sqrt(exp(x)) + log(x * x + a)
+    return (curved + expm1(a * x) * log1p(x * x)).sum() / x.count()
 
 
 def power(x, p=Param(2.5, above=0)):

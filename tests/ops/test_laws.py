@@ -18,6 +18,7 @@ BACKEND = "interpret"
 QUICK = settings(max_examples=25, deadline=None, derandomize=True, database=None)
 VALUES = st.lists(st.integers(-400, 400).map(lambda n: n / 8), min_size=1, max_size=6)
 BREAKING = [[-3.0, 1.0, 5.0], [-3.0, -2.0, -1.0], [0.0, 0.0, 4.0], [1.0, 2.0, 3.0], [2.0, 2.0, 2.0]]
+BREAKING += [[0.25, 0.375]]
 
 
 def pooled(name, values, seed=1, **parameters):
@@ -61,7 +62,8 @@ LAWS = {law.__name__: law for law in (permutation, between, shift, scale, monoto
 
 def holds(name, law, values, other, seed=1):
     left, relation, right = LAWS[law](lambda window: pooled(name, window, seed), values, other)
-    slack = 1e-12 * (1 + np.abs(values).max() + abs(other)) * max(1, 2.0 ** (other / 10)) * 6
+    size = 1 + np.abs(values).max() + abs(other)
+    slack = 6e-12 * max(size * max(1, 2.0 ** (other / 10)), abs(right))
     return left >= right - slack if relation == ">=" else abs(left - right) <= slack
 
 

@@ -25,9 +25,34 @@ VECTORS = {
     ("boltzmann", (("beta", -2.0),)): [1.15518, -3.99254, 0, 2, 0.000447233],
     ("stochastic", (("training", False),)): [3, 2.6, 0, 2, 4],
     ("mixed", (("a", 0.5),)): [3.25, 1.5, 0, 2, 2.5],
-    # By hand: the binomial weights are (1, 3, 3, 1) / 8.
+    ("gem", (("p", 3.0),)): [2.92402, 2.06064, 1e-6, 2, 2.51984],
+    ("lse", (("r", 1.0),)): [3.0539, 1.94093, 0, 2, 2.6672],
+    ("lse", (("r", 10.0),)): [3.86138, 2.86138, 0, 2, 3.86137],
+    ("lehmer", (("q", 1.0),)): [3, 2.6, 0, 2, 4],
+    ("topk", (("k", 2),)): [3.5, 2.5, 0, 2, 2],
+    ("mam", ()): [3, 7, 0, 2, 4],
+    ("gaussian", (("eta", 1.0),)): [3.61803, 2.73861, 0.001, 2.001, 2.73205],
+    ("auto", ()): [2.5, 0, 0, 2, 1],
+    ("max_entropy", ()): [3.08458, 2.23295, 0, 2, 2.84494],
+    # By hand from here on.
+    ("range", ()): [3, 7, 0, 0, 4],
+    ("product", ()): [24, 24, 0, 16, 0],
+    ("noisy_or", ()): [1, 1, 0, 1, 1],
+    # The root mean square, from 30, 30, 0, 16 and 16.
+    ("learned_norm", ()): [2.73861, 2.73861, 0, 2, 2],
+    # 24 ** (1/4), and with eps = 1/4 for what is below it 6 ** (1/4) / 2 and 1/2.
+    ("geometric", (("eps", 0.25),)): [2.21336, 0.782542, 0.25, 2, 0.5],
+    ("power", (("alpha", 1.0), ("eps", 0.25))): [2.21336, 0.782542, 0.25, 2, 0.5],
+    # Harmonic: 48/25; with 1/4 for what is below 24/53, 16/49.
+    ("power", (("alpha", 3.0), ("eps", 0.25))): [1.92, 0.45283, 0.25, 2, 0.326531],
+    # All of the two largest reach 1, but for the last window; there their mean is 2.
+    ("t_max_avg", (("threshold", 1.0),)): [4, 3, 0, 2, 2],
+    ("t_max_avg", (("threshold", 1.0), ("reached_by", "largest"))): [4, 3, 0, 2, 4],
+    # Sums of memberships: 3/2, 5/3, 2/3 (medium); 5/2, 4/3, 0; 4, 0, 0; 2, 4/3, 0; 3, 1/3, 2/3.
+    ("fuzzy", ()): [3, -1.6, 0, 2, 0],
+    # The binomial weights are (1, 3, 3, 1) / 8.
     ("blur", ()): [2.5, 1.25, 0, 2, 0.5],
-    # By hand: equal logits are the average.
+    # Equal logits are the average.
     ("lip", (("logits", 7.0),)): [2.5, 0, 0, 2, 1],
 }
 CASES = [

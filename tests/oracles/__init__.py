@@ -71,9 +71,9 @@ def places(sizes, kernel, stride, padding, dilation, ceil_mode):
     each = list(zip(sizes, kernel, stride, padding, dilation, strict=True))
     counts = [outputs(*dimension, ceil_mode) for dimension in each]
     found = {}
-    for output in itertools.product(*map(range, counts)):
+    for output in np.ndindex(*counts):
         elements, taps, padded_count = [], [], 0
-        for tap, steps in enumerate(itertools.product(*map(range, kernel))):
+        for tap, steps in enumerate(np.ndindex(*kernel)):
             at = [
                 o * s - before + d * u
                 for o, u, (_, _, s, (before, _), d) in zip(output, steps, each, strict=True)
@@ -103,7 +103,7 @@ def apply(name, x, kernel, stride, padding, dilation, ceil_mode, given=None, gy=
     derivatives |= {key: np.zeros(x.shape) for key in given.elements}
     derivatives |= {key: np.zeros(x.shape[1]) for key in given.numbers}
     derivatives |= {key: np.zeros((x.shape[1], int(np.prod(kernel)))) for key in given.positions}
-    for n, c, output in itertools.product(*map(range, x.shape[:2]), windows):
+    for (n, c), output in itertools.product(np.ndindex(*x.shape[:2]), windows):
         place = windows[output]
         window = np.array([x[(n, c, *element)] for element in place.elements], dtype=np.float64)
         arguments = given.of(n, c, output, place)

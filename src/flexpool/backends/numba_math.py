@@ -32,10 +32,12 @@ __all__ = [
     "add_row",
     "choose",
     "exp",
+    "expm1",
     "fetch_ahead",
     "floor",
     "index_of",
     "log",
+    "log1p",
     "power",
     "row",
     "row_with_edges",
@@ -168,6 +170,7 @@ class _Format:
         self.largest = real(math.log(float(np.finfo(real).max)))
         self.smallest = real(math.log(float(np.finfo(real).tiny)) - mantissa * math.log(2) - 1)
         self.exp_terms = tuple(real(1 / math.factorial(n)) for n in range(terms, -1, -1))
+        self.expm1_terms = tuple(real(1 / math.factorial(n + 1)) for n in range(terms, -1, -1))
         odd = 9 if mantissa == 23 else 21
         self.log_terms = tuple(real(2 / n) for n in range(odd, 1, -2))
 
@@ -381,6 +384,22 @@ def _exp(a: Any) -> Any:
     return implementation
 
 
+def expm1(a: Any) -> Any:
+    """Compute exp(a) - 1."""
+
+
+@overload(expm1, jit_options=_OPTIONS)
+def _expm1(a: Any) -> Any:
+    f = _format(a)
+    one, half, polynomial = f.real(1), f.real(0.5), _polynomial(f.expm1_terms)
+
+    def implementation(a: Any) -> Any:
+        inside = _larger(_smaller(a, half), -half)
+        return choose(abs(a) < half, inside * polynomial(inside), exp(a) - one)
+
+    return implementation
+
+
 def _polynomial(terms: tuple[Any, ...]) -> Callable[..., Any]:
     """Write out Horner's rule, the coefficient of the highest power first."""
     names = {f"c{n}": term for n, term in enumerate(terms)}
@@ -450,6 +469,25 @@ def _log(a: Any) -> Any:
         value = choose(a == zero, -infinity, value)
         value = choose(a < zero, nan, value)
         return choose(a != a, a, value)
+
+    return implementation
+
+
+def log1p(a: Any) -> Any:
+    """Compute log(1 + a)."""
+
+
+@overload(log1p, jit_options=_OPTIONS)
+def _log1p(a: Any) -> Any:
+    """Give back to the logarithm of the rounded sum what rounding took."""
+    real = _format(a).real
+    one, zero, infinity = real(1), real(0), real(np.inf)
+
+    def implementation(a: Any) -> Any:
+        near = a + one
+        value = log(near) - ((near - one) - a) / near
+        value = choose(near == zero, -infinity, value)
+        return choose(a == infinity, infinity, value)
 
     return implementation
 

@@ -63,7 +63,9 @@ class Grid(enum.Flag):
         return bool(self & (Grid.POSITION | Grid.ELEMENT))
 
 
-UNARY = frozenset({"neg", "abs", "exp", "log", "sqrt", "sigmoid", "tanh", "sign", "floor"})
+UNARY = frozenset(
+    {"neg", "abs", "exp", "expm1", "log", "log1p", "sqrt", "sigmoid", "tanh", "sign", "floor"}
+)
 BINARY = frozenset({"add", "sub", "mul", "div", "pow", "maximum", "minimum"})
 COMPARISONS = frozenset({"lt", "le", "eq", "ne"})
 LOGIC = frozenset({"and", "or", "not"})

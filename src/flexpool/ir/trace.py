@@ -15,7 +15,7 @@ from flexpool.ir.verify import verify
 __all__ = ["FUNCTIONS", "METHODS", "Value", "as_value", "elementwise", "trace"]
 
 FUNCTIONS = (
-    "abs clip exp floor isnan log maximum minimum sigmoid sign sqrt tanh where",
+    "abs clip exp expm1 floor isnan log log1p maximum minimum sigmoid sign sqrt tanh where",
     "+ - * / **  < <= > >= == !=  & | ~",
 )
 METHODS = "sum mean max min count rank cumsum first_max first_min argmax argmin tap detach"

@@ -19,17 +19,19 @@ from flexpool.ir import Graph, Grid, text
 __all__ = ["Program", "program"]
 
 _FUNCTIONS = (
+    "LANES",
     "add",
     "add_row",
-    "LANES",
     "choose",
     "copy_exactly",
     "copy_lanes",
     "exp",
+    "expm1",
     "fetch_ahead",
     "floor",
     "index_of",
     "log",
+    "log1p",
     "pack",
     "power",
     "row",
