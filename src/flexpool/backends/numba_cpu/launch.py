@@ -151,7 +151,7 @@ def _laid_out(array: Array, node: Node, task: Task, last: bool) -> Array:
     channels = task.batch[1]
     if node.grid == Grid.CHANNEL:
         return _writable(np.broadcast_to(array, (channels,)))
-    if node.grid & Grid.POSITION:
+    if node.grid.in_kernel:
         whole = np.broadcast_to(array, (channels, array.shape[1]))
         return _writable(whole.T if last else whole)
     if last:
@@ -186,7 +186,7 @@ def _result(output: Output, task: Task, shape: Shape) -> Array:
         return memory.array((*items, *task.geometry.output_shape, *tail), shape.dtype)
     if output.onto == Grid.ELEMENT:
         return memory.array((*items, *task.geometry.sizes, *tail), shape.dtype)
-    positions = (task.geometry.positions,) if output.onto & Grid.POSITION else ()
+    positions = (task.geometry.positions,) if output.onto.in_kernel else ()
     return np.zeros((*items, *positions, *tail), np.float64)
 
 
@@ -208,6 +208,6 @@ def _shaped(result: Array, output: Output, task: Task, last: bool) -> Array:
         return result.reshape(n, channels, *result.shape[1:])
     if last:
         total: Array = result.sum(0)
-        return (total.T if output.onto & Grid.POSITION else total).astype(task.dtype)
+        return (total.T if output.onto.in_kernel else total).astype(task.dtype)
     total = result.reshape(n, channels, *result.shape[1:]).sum(0)
     return total.astype(task.dtype)
