@@ -39,6 +39,7 @@ __all__ = [
     "find",
     "operator",
     "operators",
+    "positive",
 ]
 
 Formula = Callable[..., object]
@@ -257,6 +258,16 @@ class Option(Argument):
         if callable(self.choices):
             return self.choices(value)
         return any(type(value) is type(choice) and value == choice for choice in self.choices)
+
+
+def positive(default: float) -> Option:
+    """Make an option that is a finite number > 0, such as an epsilon."""
+    return Option(default, choices=_is_positive, rule="a number > 0")
+
+
+def _is_positive(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < math.inf  # type: ignore[operator]
 
 
 @dataclass(frozen=True, eq=False)

@@ -257,8 +257,8 @@ def _shapes(
         elif isinstance(argument, OnOutput):
             found[name] = (*shape[:2], *window.output_shape(shape[2:]))
         elif isinstance(argument, Param | Weight) and argument.required:
-            weight = isinstance(argument, Weight)
-            found[name] = argument.shape(window.kernel_size) if weight else ()
+            sizes = window.kernel_size
+            found[name] = argument.shape(sizes) if isinstance(argument, Weight) else ()
     return found
 
 
