@@ -322,7 +322,7 @@ def _fake_pool_backward(
         elif grid & Grid.WINDOW:
             results.append(_empty(grad_y, grad_y.shape, channels_last, dtype))
         else:
-            positions = [math.prod(call.extent(sizes))] if grid & Grid.POSITION else []
+            positions = [math.prod(call.extent(sizes))] if grid.in_kernel else []
             results.append(grad_y.new_empty([shape[1], *positions], dtype=dtype))
     return results
 

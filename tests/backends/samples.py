@@ -13,6 +13,7 @@ from flexpool.declare import (
     Operator,
     Param,
     Random,
+    RankWeight,
     Weight,
     operator,
     operators,
@@ -44,6 +45,16 @@ SEED = 2**40 + 7
 def ranked(x, k=1):
     order = x.rank()
     return where(order <= k, x * (order + 1), 0).sum() + (x.max() + k).rank().sum()
+
+
+def ordered(x, w=RankWeight(), v=RankWeight(), a=Param(0.7)):
+    share = w.by_rank_of(x)
+    kept = share / share.sum()
+    return (kept * x + w.by_rank_of(x) * a).sum() + (v.by_rank_of(-x) * exp(x)).max()
+
+
+def unread(x, w=RankWeight(), v=RankWeight()):
+    return x.sum() + 0 * w.by_rank_of(x).sum()
 
 
 def running(x):
@@ -102,7 +113,7 @@ FORMULAS = {
     formula.__name__: operator(formula)
     for formula in (
         *(ranked, running, placed, relative, noisy, smooth, power, limited, counted, chosen),
-        *(signs, held, drawn),
+        *(signs, held, drawn, ordered, unread),
     )
 }
 ALL: dict[str, Operator] = {**operators(), **FORMULAS}

@@ -27,6 +27,9 @@ BY_HAND = {
 }
 
 
+TAKE_MORE = {"lip", "dpp_guided"}  # than their input
+
+
 def by_hand(x, reduce, kernel, stride):
     n, c, h, w = x.shape
     rows, columns = (h - kernel) // stride + 1, (w - kernel) // stride + 1
@@ -59,14 +62,14 @@ def test_other_windows_by_hand(name, kernel, stride, size):
 
 
 def test_every_operator_that_needs_only_its_input_is_a_downsampling():
-    assert {*DOWNSAMPLINGS} == {*flexpool.operators()} - {"lip"} | {"strided", "slice"}
+    assert {*DOWNSAMPLINGS} == {*flexpool.operators()} - TAKE_MORE | {"strided", "slice"}
 
 
 @pytest.mark.parametrize("name", sorted({*DOWNSAMPLINGS} - {"strided", "slice"}))
 def test_a_pooling_is_the_module_of_its_name(name):
     layer = find(name).layer(3, 2, 2)
     assert isinstance(layer, nn.Pooling)
-    assert type(layer) is getattr(nn, f"{name.capitalize()}Pool2d")
+    assert type(layer) is getattr(nn, f"{name.title().replace('_', '')}Pool2d")
     assert layer.operator is flexpool.operators()[name]
     assert (layer.kernel_size, layer.stride) == (2, 2)
 
@@ -96,6 +99,7 @@ def test_an_operator_with_a_second_input_is_refused_with_the_layer_that_takes_it
         (Weight(), ["a, an array of the kernel's shape, or of (channels, *kernel)"]),
         (Param(1.0), []),
         (Weight(np.ones), []),
+        (Weight(first=0.1), []),
         (Random(), []),
     ],
 )

@@ -32,8 +32,10 @@ def made(name, kind, dimensions, **keywords):
     """A module of an operator, and what each call brings besides the input."""
     arguments = find(name).arguments.values()
     window = {"": (2,), "Adaptive": (1,), "Global": ()}[kind]
-    if kind and any(isinstance(a, Weight) for a in arguments):
-        keywords["weight"] = np.ones(SIZES[dimensions])
+    if kind:
+        sizes = SIZES[dimensions]
+        weights = {n: a for n, a in find(name).arguments.items() if isinstance(a, Weight)}
+        keywords |= {n: np.ones(a.shape(sizes)) for n, a in weights.items()}
     module = getattr(nn, f"{kind}{camel(name)}Pool{dimensions}d")(*window, **keywords)
     x = torch.randn(2, 3, *SIZES[dimensions], generator=torch.Generator().manual_seed(0))
     output = window_of(kind, dimensions).output_shape(SIZES[dimensions])

@@ -19,6 +19,8 @@ QUICK = settings(max_examples=25, deadline=None, derandomize=True, database=None
 VALUES = st.lists(st.integers(-400, 400).map(lambda n: n / 8), min_size=1, max_size=6)
 BREAKING = [[-3.0, 1.0, 5.0], [-3.0, -2.0, -1.0], [0.0, 0.0, 4.0], [1.0, 2.0, 3.0], [2.0, 2.0, 2.0]]
 BREAKING += [[0.25, 0.375]]
+BREAKING += [[0.0, 1.0, 2.0, 5.0], [5.0, 1.0, 0.0, 7.0]]
+BREAKING += [[0.0, -8.0, 2.0, 2.0, 2.0, 0.0, 2.0, 2.0]]
 
 
 def pooled(name, values, seed=1, **parameters):
@@ -84,7 +86,7 @@ def test_declared_law_holds(name, law):
 
 @pytest.mark.parametrize(("name", "law"), LEFT_OUT)
 def test_a_law_left_out_has_a_counter_example(name, law):
-    tried = itertools.product(BREAKING, (-2.0, 0.5, 0.75, 1.0, 10.0), range(5))
+    tried = itertools.product(BREAKING, (-2.0, 0.25, 0.5, 0.75, 1.0, 10.0), range(5))
     assert any(not holds(name, law, *case) for case in tried)
 
 

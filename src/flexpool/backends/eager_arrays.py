@@ -80,6 +80,10 @@ class NumpyArrays:
         """Convert integers or booleans."""
         return array.astype(self._dtype)
 
+    def ints(self, array: np.ndarray) -> np.ndarray:
+        """Convert whole numbers to 64-bit integers."""
+        return array.astype(np.int64)
+
     def copy(self, array: np.ndarray) -> np.ndarray:
         """Make a contiguous array that shares no memory."""
         return np.array(array, order="C")

@@ -84,6 +84,10 @@ class TorchArrays:
         """Convert integers or booleans."""
         return array.to(self._dtype)
 
+    def ints(self, array: Tensor) -> Tensor:
+        """Convert whole numbers to 64-bit integers."""
+        return array.to(torch.int64)
+
     def copy(self, array: Tensor) -> Tensor:
         """Make a contiguous array that shares no memory."""
         return array.clone(memory_format=torch.contiguous_format)

@@ -165,10 +165,10 @@ def _with_channels_last(array: Array) -> Array:
 
 
 def _kind(leaf: Node) -> str:
-    """Say what an array has one number for: a channel, a position in the window, or an element."""
+    """Say what an array has one number for: a channel, a place in the kernel, or an element."""
     if leaf.grid == Grid.CHANNEL:
         return "channel"
-    return "position" if leaf.grid & Grid.POSITION else "element"
+    return "position" if leaf.grid.in_kernel else "element"
 
 
 def _laid_out(array: Array, kind: str, task: Task, last: bool) -> Array:
@@ -214,7 +214,7 @@ def _result(output: Output, task: Task, shape: Shape) -> Array:
         return memory.array((*items, *task.geometry.output_shape, *tail), shape.dtype)
     if output.onto == Grid.ELEMENT:
         return memory.array((*items, *task.geometry.sizes, *tail), shape.dtype)
-    positions = (task.geometry.positions,) if output.onto & Grid.POSITION else ()
+    positions = (task.geometry.positions,) if output.onto.in_kernel else ()
     return np.zeros((*items, *positions, *tail), np.float64)
 
 
@@ -236,6 +236,6 @@ def _shaped(result: Array, output: Output, task: Task, last: bool) -> Array:
         return result.reshape(n, channels, *result.shape[1:])
     if last:
         total: Array = result.sum(0)
-        return (total.T if output.onto & Grid.POSITION else total).astype(task.dtype)
+        return (total.T if output.onto.in_kernel else total).astype(task.dtype)
     total = result.reshape(n, channels, *result.shape[1:]).sum(0)
     return total.astype(task.dtype)

@@ -71,7 +71,7 @@ class Packed:
             elif node.grid == Grid.CHANNEL:
                 writer.line(f"{name}_r = np.empty({PIECE}, F)")
                 self._write_tiles(f"{name}_r[j] = in_{name}[j % channels]")
-            elif node.grid & Grid.POSITION:
+            elif node.grid.in_kernel:
                 self._write_lines(f"{name}_lines", f"{name}_r", count)
                 for k in range(count):
                     self._write_tiles(f"{name}_r{k}[j] = in_{name}[{k}, j % channels]")
@@ -134,7 +134,7 @@ class Packed:
     def _load(self, node: Node, k: int) -> str:
         if node.op == "count":
             return f"F({len(self.taps)})"
-        inside = node.grid == Grid.ELEMENT or node.grid & Grid.POSITION
+        inside = node.grid == Grid.ELEMENT or node.grid.in_kernel
         return f"{node.value}_r{k}[j]" if inside else f"{node.value}_r[j]"
 
     def _write_result(self, output: Output) -> None:

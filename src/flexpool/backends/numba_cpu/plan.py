@@ -130,12 +130,12 @@ def leaf_rank(grid: Grid, dimensions: int) -> int:
     """Count the axes of the array of a leaf or a result, planes first or channels last."""
     if grid == Grid.CHANNEL:
         return 1
-    return 2 if grid & Grid.POSITION else dimensions + 1
+    return 2 if grid.in_kernel else dimensions + 1
 
 
 def partial_rank(output: Output, shape: Shape) -> int:
     """Count the axes of the array that collects a sum over windows, per plane or image."""
-    return 1 + bool(output.onto & Grid.POSITION) + shape.channels_last
+    return 1 + output.onto.in_kernel + shape.channels_last
 
 
 def signature(graph: Graph, shape: Shape) -> list[tuple[str, str]]:
