@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from flexpool.errors import ShapeError, called, expected
 
-__all__ = ["blurred", "choose", "whole_blocks", "grid", "phases"]
+__all__ = ["blurred", "choose", "grid", "phases", "whole_blocks"]
 
 Pair = tuple[int, int]
 

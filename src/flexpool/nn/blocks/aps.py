@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from flexpool.errors import ArgumentError, ShapeError, called, expected
 from flexpool.nn.block import block
 from flexpool.nn.checks import check_image, checked_choice
-from flexpool.nn.polyphase import blurred, choose, whole_blocks, grid
+from flexpool.nn.polyphase import blurred, choose, grid, whole_blocks
 from flexpool.window.arguments import checked_flag, checked_ints
 
 __all__ = ["APSPool2d", "APSUnpool2d"]

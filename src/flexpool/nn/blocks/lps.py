@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from flexpool.errors import called
 from flexpool.nn.block import block
 from flexpool.nn.checks import check_image, checked_choice, checked_number
-from flexpool.nn.polyphase import blurred, choose, whole_blocks, phases
+from flexpool.nn.polyphase import blurred, choose, phases, whole_blocks
 from flexpool.window.arguments import checked_flag, checked_ints
 
 __all__ = ["LPSPool2d"]
@@ -43,9 +43,9 @@ class LPSPool2d(nn.Module):
     Args:
         channels: of the input, an int > 0.
         stride: an int > 0 or one per dimension. Default 2.
-        hidden: channels of the two convolutions, an int > 0. Default None: as many as ``channels``.
-        temperature: of the softmax, a number > 0; a buffer, ``layer.temperature.fill_(0.5)`` changes
-            it. Default 1.
+        hidden: channels of the two convolutions, an int > 0. Default None: as ``channels``.
+        temperature: of the softmax, a number > 0; a buffer: ``layer.temperature.fill_(0.5)``
+            changes it. Default 1.
         mode: how grids are mixed while training: "gumbel"; "gumbel_hard", which keeps one and has
             the gradient of the mix; "convex", without noise, which mixes also after training.
             Default "gumbel".

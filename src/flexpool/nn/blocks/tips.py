@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from flexpool.errors import called
 from flexpool.nn.block import block
 from flexpool.nn.checks import check_image
-from flexpool.nn.polyphase import whole_blocks, phases
+from flexpool.nn.polyphase import phases, whole_blocks
 from flexpool.window.arguments import checked_flag, checked_ints
 
 __all__ = ["TIPSPool2d"]
@@ -58,9 +58,9 @@ class TIPSPool2d(nn.Module):
 
     Note:
         It is trained towards shift invariance, not invariant by construction: use
-        :class:`APSPool2d` or :class:`LPSPool2d` for that. The second loss takes the shifted input as
-        given: no gradient goes through it, which the authors' code means but does not do. Shifts
-        are drawn from torch's generator in every call with return_losses.
+        :class:`APSPool2d` or :class:`LPSPool2d` for that. The second loss takes the shifted input
+        as given: no gradient goes through it, which the authors' code means but does not do.
+        Shifts are drawn from torch's generator in every call with return_losses.
 
     Example:
         >>> import torch
