@@ -25,9 +25,10 @@ from torch import Tensor, nn
 
 from flexpool.errors import ArgumentError, ShapeError, called, expected
 from flexpool.nn.checks import check_image, checked_numbers
+from flexpool.nn.constants import is_traced
 from flexpool.window.arguments import checked_flag, checked_ints
 
-__all__ = ["FrequencyPool", "all_alike", "is_traced", "low_frequencies", "matrix", "tables"]
+__all__ = ["FrequencyPool", "all_alike", "low_frequencies", "matrix", "tables"]
 
 Weights = Callable[[Tensor, int], Tensor]
 
@@ -62,16 +63,6 @@ def matrix(size: int, count: int, weights: Weights, device: torch.device) -> Ten
     if count % 2:
         return real
     return torch.cat([real, -w[0] * sin[:, :1].mT])
-
-
-def is_traced() -> bool:
-    """Tell whether somebody records or replaces operations, so that no result may be kept."""
-    return bool(
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._len_torch_dispatch_stack()
-    )
 
 
 class FrequencyPool(nn.Module):

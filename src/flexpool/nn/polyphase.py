@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flexpool.errors import ShapeError, called, expected
+from flexpool.nn.constants import constant
 
 __all__ = ["blurred", "choose", "grid", "phases", "whole_blocks"]
 
@@ -63,8 +64,8 @@ def blurred(x: Tensor, taps: int) -> Tensor:
     """Filter with binomial weights on a torus; one tap leaves the input as it is."""
     if taps == 1:
         return x
-    weights = torch.tensor([math.comb(taps - 1, i) / 2 ** (taps - 1) for i in range(taps)])
-    line = weights.to(x).expand(x.shape[1], 1, taps)
+    weights = tuple(math.comb(taps - 1, i) / 2 ** (taps - 1) for i in range(taps))
+    line = constant(weights, x).expand(x.shape[1], 1, taps)
     for dimension, kernel in ((-2, line[..., None]), (-1, line[..., None, :])):
         size = x.shape[dimension]
         first = -((taps - 1) // 2)

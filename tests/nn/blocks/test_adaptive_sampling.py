@@ -351,7 +351,8 @@ def test_arguments_outside_their_domain(build, text):
         ),
         (
             lambda: APSUnpool2d()(torch.zeros(1, 1, 4, 4), torch.tensor([1]), (10, 8)),
-            "APSUnpool2d: expected output_size to be less than the stride from (8, 8), got (10, 8).",
+            "APSUnpool2d: expected output_size to be less than the stride from (8, 8), "
+            "got (10, 8).",
         ),
     ],
 )
