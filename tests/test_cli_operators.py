@@ -16,6 +16,7 @@ from flexpool.backends.task import Task, geometry
 from flexpool.cli.app import app
 from flexpool.cli.operators import LAWS
 from flexpool.declare import find, operators
+from flexpool.nn.block import blocks
 from flexpool.window import window
 
 
@@ -66,11 +67,30 @@ def test_list_names_every_operator_with_its_parameters():
         assert text in printed
 
 
+def test_blocks_are_listed_beside_the_operators():
+    listed = {record["name"]: record for record in json.loads(flexpool("list", "--json").stdout)}
+    printed = flexpool("list").stdout
+    for name, block in blocks().items():
+        assert re.search(rf"^  {name} .*{re.escape(block.summary)} *nn", printed, re.M)
+        assert listed[name]["module"] == f"flexpool.nn.{block.module.__name__}"
+        assert listed[name]["downsampling"] == (block.layer is not None)
+    assert listed["slice"]["arguments"] == ["kernel_size", "stride"]
+
+
+def test_a_block_is_shown():
+    shown = flexpool("show", "slice").stdout
+    assert "nn.Slice2d(kernel_size, stride)" in shown
+    assert "y_{u,v} = x_{su,\\, sv}" in shown
+    assert json.loads(flexpool("show", "slice", "--json").stdout)["kind"] == "block"
+    assert "Did you mean 'slice'?" in flexpool("show", "slicee", check=False).stderr
+
+
 def test_list_as_json_is_complete():
     listed = {record["name"]: record for record in json.loads(flexpool("list", "--json").stdout)}
-    assert listed.keys() == operators().keys()
-    for name, record in listed.items():
-        operator = find(name)
+    assert listed.keys() == operators().keys() | blocks().keys()
+    for name, operator in operators().items():
+        record = listed[name]
+        assert record["kind"] == "operator"
         for field in ("family", "summary", "paper", "selects"):
             assert record[field] == getattr(operator, field)
         assert tuple(record["laws"]) == operator.laws
@@ -208,8 +228,8 @@ def test_bad_input_is_refused_in_one_clear_message(arguments, message):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["show", "soft"], ["show-kernel", "soft"]])
-def test_no_command_about_operators_needs_torch(arguments):
+@pytest.mark.parametrize("arguments", [["show", "soft"], ["show-kernel", "soft"]])
+def test_no_command_about_one_operator_needs_torch(arguments):
     program = f"""
 import sys
 from flexpool.cli.app import app

@@ -11,6 +11,7 @@ import torch
 
 from flexpool import functional, nn
 from flexpool.declare import OnInput, OnOutput, Weight, find, operator, operators
+from flexpool.nn.block import blocks
 from flexpool.window import adaptive_window, global_window, window
 
 KINDS = ("", "Adaptive", "Global")
@@ -50,6 +51,7 @@ def test_every_operator_has_every_class_and_there_are_no_others():
     own = {camel(name) for name in operators()} | {""}
     expected = {f"{kind}{name}Pool{n}d" for kind in KINDS for name in own for n in (1, 2, 3)}
     expected |= {f"LPPool{n}d" for n in (1, 2, 3)} | {"Pooling"}
+    expected |= {block.module.__name__ for block in blocks().values()}
     assert set(nn.__all__) == expected
     assert len(nn.__all__) == len(expected)
     assert set(dir(nn)) == expected
@@ -62,7 +64,7 @@ def test_an_unknown_class_is_no_attribute():
         _ = nn.SofaPool2d
 
 
-@pytest.mark.parametrize("name", nn.__all__)
+@pytest.mark.parametrize("name", [n for n in nn.__all__ if issubclass(getattr(nn, n), nn.Pooling)])
 def test_classes_are_found_where_they_say(name):
     made = getattr(nn, name)
     assert issubclass(made, torch.nn.Module)

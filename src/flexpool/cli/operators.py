@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flexpool.cli.terminal import page, print_python, reported
-from flexpool.errors import called
+from flexpool.errors import called, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flexpool.declare import Argument, Operator
+    from flexpool.nn.block import Block
 
 __all__ = ["list_operators", "show"]
 
@@ -52,31 +53,41 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @reported
 def list_operators(as_json: AsJson = False) -> None:
-    """List the pooling operators by family."""
+    """List the pooling operators, and the blocks made of more than a window, by family."""
     from flexpool.declare import operators
+    from flexpool.nn.block import blocks
 
-    known = sorted(operators().values(), key=lambda o: (o.family, o.name))
+    known: list[Operator | Block] = [*operators().values(), *blocks().values()]
+    known.sort(key=lambda entry: (entry.family, entry.name))
     if as_json:
-        print(json.dumps([_record(operator) for operator in known], indent=2))
+        print(json.dumps([_record(entry) for entry in known], indent=2))
         return
     console = page()
-    width = max(len(operator.name) for operator in known)
-    for family, members in itertools.groupby(known, key=lambda o: o.family):
+    width = max(len(entry.name) for entry in known)
+    for family, members in itertools.groupby(known, key=lambda entry: entry.family):
         console.print(Text(f"\n{family}", style="bold"))
         table = Table(box=None, padding=(0, 0, 0, 2), show_header=False)
         table.add_column(width=width, style="cyan")
         table.add_column(width=min(LONGEST, console.width - width - PARAMETERS - 6))
         table.add_column(width=PARAMETERS, style="dim", overflow="fold")
-        for operator in members:
-            parameters = "\n".join(_in_brief(n, a) for n, a in operator.arguments.items())
-            table.add_row(operator.name, Text(operator.summary), Text(parameters))
+        for entry in members:
+            table.add_row(entry.name, Text(entry.summary), Text(_beside(entry)))
         console.print(table)
     console.print(
-        "\nAll take NumPy arrays and PyTorch tensors, with windows in any number of dimensions.\n"
-        "All run on CPU (Numba), GPU (Triton) and wherever else PyTorch does.\n"
-        "More about one: flexpool show NAME",
+        "\nAll take NumPy arrays and PyTorch tensors, with windows in any number of dimensions,\n"
+        "and run on CPU (Numba), GPU (Triton) and wherever else PyTorch does; those with a class\n"
+        "of flexpool.nn beside them take tensors only. More about one: flexpool show NAME",
         style="dim",
     )
+
+
+def _beside(entry: Operator | Block) -> str:
+    """Say what an operator takes, or which class a block is."""
+    from flexpool.declare import Operator
+
+    if isinstance(entry, Operator):
+        return "\n".join(_in_brief(n, a) for n, a in entry.arguments.items())
+    return f"nn.{entry.module.__name__}"
 
 
 @reported
@@ -84,15 +95,29 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An operator of `flexpool list`.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show an operator: its formula, parameters, laws and where it comes from."""
-    from flexpool.declare import find
+    """Show an operator: its formula, parameters, laws and where it comes from; or a block."""
+    from flexpool.declare import Operator
 
     with called("show"):
-        operator = find(name)
+        entry = _found(name)
     if as_json:
-        print(json.dumps(_record(operator), indent=2))
-        return
-    _print_operator(operator)
+        print(json.dumps(_record(entry), indent=2))
+    elif isinstance(entry, Operator):
+        _print_operator(entry)
+    else:
+        _print_block(entry)
+
+
+def _found(name: str) -> Operator | Block:
+    from flexpool.declare import operators
+
+    if name in operators():
+        return operators()[name]
+    from flexpool.nn.block import blocks  # loads torch, which takes a second
+
+    if name in blocks():
+        return blocks()[name]
+    raise unknown("operator", name, {**operators(), **blocks()})
 
 
 def _print_operator(operator: Operator) -> None:
@@ -111,6 +136,29 @@ def _print_operator(operator: Operator) -> None:
     _print_titled(console, "Limits", _pairs({at: f"is {o}" for at, o in operator.limits.items()}))
     _print_titled(console, "Paper", operator.paper)
     _print_titled(console, "Use", "\n\n".join(_uses(operator)))
+
+
+def _print_block(block: Block) -> None:
+    console = page()
+    console.width = min(console.width, READABLE)
+    described = _sections(block.doc)
+    console.print(Text.assemble((block.name, "bold cyan"), "  ", (block.family, "dim")))
+    console.print(block.summary, markup=False)
+    _print_titled(console, "Equation", described["Equation"])
+    arguments = _plain_table()
+    for names, meaning in _entries(described.get("Args", "")):
+        arguments.add_row(Text(names, style="cyan"), Text(meaning))
+    _print_titled(console, "Parameters", arguments)
+    for title in ("Shape", "Note"):
+        _print_titled(console, title, described.get(title, ""))
+    _print_titled(console, "Paper", block.paper)
+    signature = inspect.signature(block.module)
+    _print_titled(console, "Use", _plainly(f"flexpool.nn.{block.module.__name__}{signature}"))
+
+
+def _plainly(signature: str) -> str:
+    """Leave the types out of a signature: the docstring says them in words."""
+    return re.sub(r": '[^']*'| -> .*$", "", signature).replace(" = ", "=")
 
 
 def _print_titled(console: Console, title: str, content: str | Table) -> None:
@@ -134,8 +182,7 @@ def _filled(text: str) -> Iterator[str]:
 
 def _parameters(operator: Operator, described: str) -> Table:
     """Make a table of the arguments, with what the docstring says of each."""
-    entries = re.split(r"^(\w+): ", described, flags=re.MULTILINE)
-    meanings = dict(zip(entries[1::2], entries[2::2], strict=True))
+    meanings = dict(_entries(described))
     table = _plain_table()
     for name, argument in operator.arguments.items():
         kind = KINDS[type(argument).__name__]
@@ -144,11 +191,18 @@ def _parameters(operator: Operator, described: str) -> Table:
         table.add_row(
             Text(label, style="cyan"),
             Text.assemble(
-                " ".join(meanings.get(name, argument.domain).split()),
+                meanings.get(name, argument.domain),
                 (f"\n{kind}{learnable}", "dim"),
             ),
         )
     return table
+
+
+def _entries(described: str) -> list[tuple[str, str]]:
+    """Split what a docstring says of arguments into names and meanings."""
+    parts = re.split(r"^([\w, ]+): ", described, flags=re.MULTILINE)
+    meanings = (" ".join(meaning.split()) for meaning in parts[2::2])
+    return list(zip(parts[1::2], meanings, strict=True))
 
 
 def _pairs(pairs: Mapping[str, str]) -> Table:
@@ -176,12 +230,37 @@ def _uses(operator: Operator) -> list[str]:
     ]
 
 
-def _record(operator: Operator) -> dict[str, Any]:
-    """Tell all there is to know of an operator, as JSON."""
+def _record(entry: Operator | Block) -> dict[str, Any]:
+    """Tell all there is to know of an operator or a block, as JSON."""
+    from flexpool.declare import Operator
+
+    if isinstance(entry, Operator):
+        return _operator_record(entry)
+    return _block_record(entry)
+
+
+def _block_record(block: Block) -> dict[str, Any]:
+    return {
+        "name": block.name,
+        "kind": "block",
+        "family": block.family,
+        "summary": block.summary,
+        "equation": _sections(block.doc)["Equation"],
+        "module": f"flexpool.nn.{block.module.__name__}",
+        "arguments": list(inspect.signature(block.module).parameters),
+        "random": block.random,
+        "downsampling": block.layer is not None,
+        "onnx": not block.unexported,
+        "paper": block.paper,
+    }
+
+
+def _operator_record(operator: Operator) -> dict[str, Any]:
     from flexpool.backends.choice import BACKENDS
 
     return {
         "name": operator.name,
+        "kind": "operator",
         "family": operator.family,
         "summary": operator.summary,
         "equation": _sections(operator.doc)["Equation"],

@@ -2,8 +2,8 @@
 
 Every pooling operator is one, as its module of :mod:`flexpool.nn` with default arguments: what the
 operator declares as learnable is learned, one number per layer. Operators that need a second input
-are left out, since no net of the laboratory computes one. Two downsamplings are no pooling:
-``strided`` and ``slice``.
+are left out, since no net of the laboratory computes one. So is every block of
+:mod:`flexpool.nn.blocks` that can stand where a net has a pooling.
 """
 
 from __future__ import annotations
@@ -11,49 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from flexpool.declare import OnInput, OnOutput, Operator, Random, operators
 from flexpool.errors import ArgumentError, expected, unknown
+from flexpool.nn.block import blocks
 from flexpool.nn.generate import camel_case, class_named
 
-__all__ = ["DOWNSAMPLINGS", "Downsampling", "Slice2d", "find"]
+__all__ = ["DOWNSAMPLINGS", "Downsampling", "find"]
 
-
-class Slice2d(nn.Module):
-    """Keep the first pixel of each window and drop the others: downsampling that does nothing else.
-
-    After a convolution with stride 1 it gives exactly that convolution with a larger stride, which
-    makes it the control for every other downsampling.
-
-    Args:
-        kernel_size: height and width of the window, an int > 0; decides only how many windows fit.
-        stride: distance between windows, an int > 0.
-
-    Shape:
-        (N, C, H, W) -> (N, C, (H - kernel_size) // stride + 1, (W - kernel_size) // stride + 1)
-
-    Example:
-        >>> import torch
-        >>> Slice2d(2, 2)(torch.arange(16.0).view(1, 1, 4, 4))
-        tensor([[[[ 0.,  2.],
-                  [ 8., 10.]]]])
-    """
-
-    def __init__(self, kernel_size: int, stride: int) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Take every ``stride``-th row and column."""
-        last = self.kernel_size - 1
-        height, width = x.shape[-2] - last, x.shape[-1] - last
-        return x[..., : height : self.stride, : width : self.stride]
-
-    def extra_repr(self) -> str:
-        """Show the window."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}"
+# A convolution just before one of these does the same by its own stride.
+_JOIN_CONVOLUTIONS = {"strided"}
 
 
 @dataclass(frozen=True)
@@ -101,18 +69,10 @@ DOWNSAMPLINGS = {
     entry.name: entry
     for entry in (
         *(_pooling(operator) for operator in operators().values() if not _needs(operator)),
-        Downsampling(
-            "strided",
-            "Convolve with a stride: learned.",
-            lambda channels, kernel_size, stride: nn.Conv2d(
-                channels, channels, kernel_size, stride
-            ),
-            joins_convolution=True,
-        ),
-        Downsampling(
-            "slice",
-            "Keep the first pixel of each window: the do-nothing control.",
-            lambda channels, kernel_size, stride: Slice2d(kernel_size, stride),
+        *(
+            Downsampling(block.name, block.summary, block.layer, block.name in _JOIN_CONVOLUTIONS)
+            for block in blocks().values()
+            if block.layer is not None
         ),
     )
 }
@@ -136,4 +96,7 @@ def find(name: str) -> Downsampling:
         raise ArgumentError(
             expected("downsampling", "to need nothing besides its input", name, instead)
         )
+    if name in blocks():
+        rule = "to stand where a net has a pooling"
+        raise ArgumentError(expected("downsampling", rule, name, blocks()[name].apart))
     raise unknown("downsampling", name, DOWNSAMPLINGS)

@@ -4,6 +4,7 @@
   so on, for every operator of :mod:`flexpool.ops`, each also as ``1d`` and ``3d``;
 * ``Pool2d(operator, kernel_size, ...)``, ``AdaptivePool2d``, ``GlobalPool2d`` for any operator,
   also one of your own;
+* the blocks of :mod:`flexpool.nn.blocks`, for what is more than one formula over a window;
 * ``MaxPool2d``, ``AvgPool2d``, ``LPPool2d``, ``AdaptiveMaxPool2d``, ``AdaptiveAvgPool2d``, which
   take the place of torch's.
 
@@ -17,14 +18,21 @@ beta=(8,) learned)
 
 from __future__ import annotations
 
+from torch.nn import Module
+
+from flexpool.nn.block import blocks as _all_blocks
 from flexpool.nn.generate import class_named, names
 from flexpool.nn.module import Pooling
 
-__all__ = ["Pooling", *names()]
+_BLOCKS = {block.module.__name__: block.module for block in _all_blocks().values()}
+
+__all__ = ["Pooling", *names(), *_BLOCKS]
 
 
-def __getattr__(name: str) -> type[Pooling]:
+def __getattr__(name: str) -> type[Module]:
     """Make a class when it is first used."""
+    if name in _BLOCKS:
+        return _BLOCKS[name]
     try:
         return class_named(name)
     except KeyError:

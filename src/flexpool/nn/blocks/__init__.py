@@ -1,0 +1,1 @@
+"""The blocks, one topic per file; each class is found by its declaration."""
