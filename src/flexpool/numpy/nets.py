@@ -340,7 +340,7 @@ def _width(features: Sequential, image: ImageShape) -> int:
     if width == 0:
         raise ShapeError(
             f"expected images large enough for this net, got {image[1]} x {image[2]} pixels. "
-            "Use images of at least 16 x 16 for the LeNets, of 67 x 67 for nin."
+            "Use images of at least 16 x 16 for the LeNets, of 63 x 63 for nin."
         )
     return width
 

@@ -66,7 +66,7 @@ class Dropout(Layer):
             factor: Any = np.ones((), x.dtype)
         else:
             kept: Array = np.asarray(self.rng.random(x.shape) >= self.p)
-            factor = kept.astype(x.dtype) / max(1 - self.p, 1e-300)
+            factor = kept.astype(x.dtype) / ((1 - self.p) or 1)
         return self._remember(x * factor, factor)
 
     def backward(self, grad_y: Array) -> Array:
