@@ -29,7 +29,7 @@ from torch.nn import functional
 from flexpool.lab import data, nets
 from flexpool.lab.environment import describe
 from flexpool.lab.files import write_atomically
-from flexpool.lab.train import Images, scaling, train_epoch
+from flexpool.lab.train_torch import Images, scaling, train_epoch
 
 BATCH = 64
 

@@ -19,7 +19,7 @@ from torch import nn
 
 from flexpool import Param
 from flexpool.lab import data, nets
-from flexpool.lab.train import Images, scaling, train_epoch
+from flexpool.lab.train_torch import Images, scaling, train_epoch
 from flexpool.nn import Pool2d, SoftPool2d
 
 BATCH = 64

@@ -13,7 +13,7 @@ from flexpool.backends import choice, eager, interpret, numba_cpu
 from flexpool.backends.numba_cpu.plan import shape_of
 from flexpool.backends.numba_cpu.program import program
 from flexpool.lab import data
-from flexpool.lab.train import Images, scaling
+from flexpool.lab.train_torch import Images, scaling
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 OWN_OPERATOR = {path.stem: path for path in EXAMPLES}["own_operator"]

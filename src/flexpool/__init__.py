@@ -7,7 +7,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_PARTS = ("lab", "math", "nn", "window")
+_PARTS = ("lab", "math", "nn", "numpy", "window")
 _NAMES = {
     **dict.fromkeys(("pool", "adaptive_pool", "global_pool", "pool_backward"), "functional"),
     **dict.fromkeys(("operator", "operators"), "declare"),

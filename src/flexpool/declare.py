@@ -36,6 +36,7 @@ __all__ = [
     "RankWeight",
     "Weight",
     "as_operator",
+    "camel_case",
     "find",
     "operator",
     "operators",
@@ -535,6 +536,16 @@ def find(name: str) -> Operator:
     if name not in known:
         raise unknown("operator", name, known)
     return known[name]
+
+
+def camel_case(name: str) -> str:
+    """Turn an operator's name into its part of a class's name.
+
+    Example:
+        >>> camel_case("soft")
+        'Soft'
+    """
+    return "".join(part.capitalize() for part in name.split("_"))
 
 
 def as_operator(item: object) -> Operator:

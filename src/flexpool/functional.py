@@ -21,6 +21,7 @@ from flexpool.errors import DtypeError, ShapeError, called, expected
 __all__ = [
     "adaptive_pool",
     "apply",
+    "apply_backward",
     "apply_with_indices",
     "function_of",
     "global_pool",
@@ -208,6 +209,38 @@ def apply(
     plain, arrays = _sorted(operator, {**options, **values})
     spec = calls.spec(operator, window, ops.settled(plain), tuple(arrays), backend)
     return ops.pool(x, spec, arrays, seed)
+
+
+def apply_backward(
+    grad_y: Any,
+    x: Any,
+    operator: Operator,
+    window: AnyWindow,
+    wanted: tuple[str, ...],
+    *,
+    options: Mapping[str, Any],
+    values: Mapping[str, Any],
+    seed: Any = None,
+    backend: str = "auto",
+) -> dict[str, Any]:
+    """Compute the gradients of :func:`apply`; the caller adds the name to errors.
+
+    Args:
+        grad_y: the loss's gradient with respect to the result.
+        x, operator, window, options, values, seed, backend: as for :func:`apply`.
+        wanted: what to differentiate with respect to: "x" and names of arguments.
+
+    Returns:
+        the gradients by name, as of :func:`pool_backward`.
+    """
+    _check_axes(x, window.dimensions)
+    ops = _library_of(x)
+    plain, arrays = _sorted(operator, {**options, **values})
+    spec = calls.spec(operator, window, ops.settled(plain), tuple(arrays), backend)
+    names = calls.checked_wanted(spec, wanted, seed)
+    _check_gradient(grad_y, x, calls.shapes(spec, tuple(x.shape[-window.dimensions :]))[1])
+    gradients: dict[str, Any] = ops.pool_backward(grad_y, x, spec, arrays, seed, names)
+    return gradients
 
 
 def apply_with_indices(

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 import flexpool.nn
-from flexpool.lab import data, nets, train
+from flexpool.lab import data, loop, nets
+from flexpool.lab import train_torch as train
 from flexpool.lab.downsampling import DOWNSAMPLINGS, Downsampling
 from flexpool.lab.seeds import derive
 from flexpool.lab.store import Store
@@ -140,7 +141,7 @@ def test_numbers_learned_and_numbers_drawn_survive_an_interruption(
         if progress.epochs >= 2:
             raise StopError
 
-    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     settings = config(downsampling=name, epochs=3)
     whole, store = train.run(settings, few, Store(tmp_path / "whole")), Store(tmp_path / "cut")
     with pytest.raises(StopError):

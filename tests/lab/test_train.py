@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional
 
 from flexpool.errors import ArgumentError, StorageError
-from flexpool.lab import nets, train
+from flexpool.lab import loop, nets
+from flexpool.lab import train_torch as train
 from flexpool.lab.seeds import derive
 from flexpool.lab.store import Store
 
@@ -24,7 +25,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def always_keep(monkeypatch):
-    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
 
 class StopError(BaseException):

@@ -134,6 +134,9 @@ def train(
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = 64,
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 0.001,
     scaling: Annotated[str, typer.Option(help="Pixels: standard, unit or raw.")] = "standard",
+    framework: Annotated[
+        str, typer.Option(help="torch, or numpy: every layer from zero, no framework.")
+    ] = "torch",
     threads: Threads = 1,
     device: Device = "auto",
     out: Out = Path("results"),
@@ -151,6 +154,7 @@ def train(
         batch_size=batch_size,
         lr=lr,
         scaling=scaling,
+        framework=framework,
         threads=threads,
         device=device,
         out=out,

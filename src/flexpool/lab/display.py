@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from flexpool.lab.loop import Progress
 from flexpool.lab.store import Record
-from flexpool.lab.train import Progress
 
 __all__ = ["runs"]
 

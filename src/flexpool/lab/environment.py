@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from loky import cpu_count
 
 __all__ = ["describe"]
@@ -32,9 +31,15 @@ def describe(device: str) -> dict[str, Any]:
         "processor": _processor(),
         "cores": cpu_count(),
         "device": device,
-        "device_name": torch.cuda.get_device_name(device) if device.startswith("cuda") else "",
+        "device_name": _name_of(device) if device.startswith("cuda") else "",
         "versions": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _name_of(device: str) -> str:
+    import torch  # only here: runs of NumPy need none
+
+    return torch.cuda.get_device_name(device)
 
 
 def _version(package: str) -> str:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from loky import cpu_count
 
 from flexpool.errors import ArgumentError, called, expected
 from flexpool.lab import data as datasets
-from flexpool.lab import display, nets, report
-from flexpool.lab.comparison import Comparison
+from flexpool.lab import display
 from flexpool.lab.data import Dataset
 from flexpool.lab.environment import describe
 from flexpool.lab.executors import Job, execute
 from flexpool.lab.recipe import DEFAULT_RECIPE, Recipe, RunConfig, Variant, load
 from flexpool.lab.store import Record, Store
-from flexpool.lab.train import resolve_device
+
+if TYPE_CHECKING:
+    from flexpool.lab.comparison import Comparison
 
 __all__ = ["DEFAULT_OUT", "Interrupted", "compare", "train"]
 
@@ -92,6 +93,9 @@ def compare(
         >>> list(comparison.table.index), list(comparison.table["n"])
         (['lenet5/max', 'lenet5/slice'], [2, 2])
     """
+    from flexpool.lab import report  # here, since training alone needs no plots
+    from flexpool.lab.comparison import Comparison
+
     with called("compare"):
         settings = recipe if isinstance(recipe, Recipe) else load(recipe)
         if net is not None and downsampling is None:
@@ -134,6 +138,7 @@ def train(
     batch_size: int = 64,
     lr: float = 0.001,
     scaling: str = "standard",
+    framework: str = "torch",
     threads: int = 1,
     device: str = "auto",
     out: str | Path = DEFAULT_OUT,
@@ -151,6 +156,8 @@ def train(
         batch_size: images per step, an int > 0.
         lr: Adam's learning rate, a finite number > 0.
         scaling: what is done to pixel values: ``standard``, ``unit`` or ``raw``.
+        framework: what trains: ``torch``, or ``numpy`` for :mod:`flexpool.numpy`, from the same
+            initial weights and on the same images in the same order.
         threads: CPU threads, an int > 0.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: folder of the results.
@@ -185,6 +192,7 @@ def train(
             batch_size=batch_size,
             lr=lr,
             scaling=scaling,
+            framework=framework,
         )
         if len(settings.variants) > 1:
             raise ArgumentError(expected("net and downsampling", "to name one variant", net))
@@ -209,7 +217,7 @@ class _Bench:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ArgumentError(expected(name, "to be an int > 0", value))
         self.recipe = recipe
-        self.device = resolve_device(device)
+        self.device, self.version = _device_and_version(recipe.framework, device)
         self.threads = threads
         own = 1 if self.device != "cpu" else max(1, cpu_count() // threads)
         self.workers = own if workers is None else workers
@@ -233,12 +241,19 @@ class _Bench:
             scaling=self.recipe.scaling,
             device=self.device,
             threads=self.threads,
-            torch=torch.__version__,
+            torch=self.version,
+            framework=self.recipe.framework,
         )
 
     def _multiply_adds(self, variant: Variant) -> int:
+        nets: Any
+        if self.recipe.framework == "numpy":
+            from flexpool.numpy import nets
+        else:
+            from flexpool.lab import nets
         image = self.dataset.train_images.shape[1:]
-        return nets.multiply_adds(nets.build(variant.net, variant.downsampling, image=image), image)
+        model = nets.build(variant.net, variant.downsampling, image=image)
+        return int(nets.multiply_adds(model, image))
 
     def run(self, configs: Sequence[RunConfig], progress: bool) -> list[Record]:
         """Train what is not there yet; return all records in the order of the configurations."""
@@ -256,6 +271,20 @@ class _Bench:
                 records[record.config.id] = record
                 show.finished(record)
         return [records[config.id] for config in configs]
+
+
+def _device_and_version(framework: str, device: str) -> tuple[str, str]:
+    """Find the device a framework is to use, and the framework's version."""
+    if framework == "numpy":
+        if device not in ("auto", "cpu"):
+            rule = "to be auto or cpu where the framework is numpy"
+            raise ArgumentError(expected("device", rule, device))
+        return "cpu", np.__version__
+    import torch
+
+    from flexpool.lab.train_torch import resolve_device
+
+    return resolve_device(device), torch.__version__
 
 
 @contextmanager

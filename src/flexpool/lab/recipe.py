@@ -7,15 +7,13 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from flexpool.errors import ArgumentError, called, expected, unknown
-from flexpool.lab import downsampling as downsamplings
-from flexpool.lab import nets
 from flexpool.lab.data import registry
 
 if sys.version_info >= (3, 11):
@@ -23,7 +21,16 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["DEFAULT_RECIPE", "SCALINGS", "Recipe", "RunConfig", "Variant", "load", "shipped"]
+__all__ = [
+    "DEFAULT_RECIPE",
+    "FRAMEWORKS",
+    "SCALINGS",
+    "Recipe",
+    "RunConfig",
+    "Variant",
+    "load",
+    "shipped",
+]
 
 DEFAULT_RECIPE = "lenet5-digits"
 
@@ -31,6 +38,11 @@ SCALINGS = {
     "standard": "minus the mean of all training pixels, divided by their standard deviation",
     "unit": "divided by 255, so that pixels lie in [0, 1]",
     "raw": "pixel values 0 to 255 as they are",
+}
+
+FRAMEWORKS = {
+    "torch": "PyTorch",
+    "numpy": "flexpool.numpy: every layer from zero, no deep-learning framework",
 }
 
 # Raised whenever a change to the laboratory makes the same settings train to other numbers, so that
@@ -56,19 +68,21 @@ class Variant:
         return f"{self.net}/{self.downsampling}"
 
     @classmethod
-    def parse(cls, text: str, downsampling: str | None = None) -> Variant:
+    def parse(cls, text: str, downsampling: str | None = None, framework: str = "torch") -> Variant:
         """Read ``net`` or ``net/downsampling``.
 
         Args:
             text: what the user typed.
             downsampling: taken where ``text`` names none; None takes the net's own.
+            framework: one of ``FRAMEWORKS``: whose nets there are to choose from.
 
         Raises:
             ArgumentError: if the net or the downsampling is unknown.
         """
         net_name, _, own = text.partition("/")
-        net = nets.find(net_name)
-        return cls(net.name, downsamplings.find(own or downsampling or net.downsampling).name)
+        find_net, named = _catalogue(framework)
+        net = find_net(net_name)
+        return cls(net.name, named(own or downsampling or net.downsampling))
 
 
 @dataclass(frozen=True)
@@ -87,8 +101,9 @@ class RunConfig:
         scaling: one of ``SCALINGS``.
         device: torch's name of the device.
         threads: CPU threads of the run: they decide in which order numbers are added.
-        torch: version of PyTorch.
+        torch: version of the framework, which is PyTorch unless ``framework`` says otherwise.
         procedure: version of the laboratory's training.
+        framework: one of ``FRAMEWORKS``.
     """
 
     net: str
@@ -104,6 +119,7 @@ class RunConfig:
     threads: int
     torch: str
     procedure: int = PROCEDURE
+    framework: str = "torch"
 
     @property
     def variant(self) -> Variant:
@@ -113,18 +129,25 @@ class RunConfig:
     @property
     def id(self) -> str:
         """Hash of all fields: the same id means the same numbers."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        fields = dataclasses.asdict(self)
+        if self.framework == "torch":
+            del fields["framework"]  # so that runs from before there was a choice are still found
+        text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def folder(self) -> str:
         """Name of the run's folder: readable first, unique by its id."""
-        return f"{self.net}-{self.downsampling}-{self.data}-seed{self.seed}-{self.id}"
+        parts = [self.net, self.downsampling, self.data, f"seed{self.seed}", self.id]
+        if self.framework != "torch":
+            parts.insert(0, self.framework)
+        return "-".join(parts)
 
     @property
     def label(self) -> str:
         """What to call the run in a progress bar or a message."""
-        return f"{self.variant.name} seed {self.seed}"
+        where = "" if self.framework == "torch" else f" in {self.framework}"
+        return f"{self.variant.name} seed {self.seed}{where}"
 
 
 @dataclass(frozen=True)
@@ -141,6 +164,7 @@ class Recipe:
         lr: Adam's learning rate, a finite number > 0.
         scaling: what is done to pixel values, one of ``SCALINGS``.
         title: the question, as the report prints it.
+        framework: what trains, one of ``FRAMEWORKS``.
 
     Raises:
         ArgumentError: if a value lies outside its domain.
@@ -159,6 +183,7 @@ class Recipe:
     lr: float = 0.001
     scaling: str = "standard"
     title: str = "Pooling, or a convolution with stride 2?"
+    framework: str = "torch"
 
     def __post_init__(self) -> None:
         for field in ("net", "downsampling"):
@@ -181,8 +206,9 @@ class Recipe:
             if not isinstance(getattr(self, field), str):
                 raise ArgumentError(expected(field, "to be a string", getattr(self, field)))
         registry.find(self.data)
-        if self.scaling not in SCALINGS:
-            raise unknown("scaling", str(self.scaling), SCALINGS)
+        for field, known in (("scaling", SCALINGS), ("framework", FRAMEWORKS)):
+            if getattr(self, field) not in known:
+                raise unknown(field, str(getattr(self, field)), known)
         if len(set(self.variants)) < len(self.variants):
             names = [variant.name for variant in self.variants]
             raise ArgumentError(
@@ -193,7 +219,7 @@ class Recipe:
     def variants(self) -> tuple[Variant, ...]:
         """Every net with every downsampling; the first one is what the others are compared to."""
         return tuple(
-            Variant.parse(net, downsampling)
+            Variant.parse(net, downsampling, self.framework)
             for net in self.net
             for downsampling in ((None,) if "/" in net else self.downsampling or (None,))
         )
@@ -201,6 +227,17 @@ class Recipe:
     def changed(self, **values: Any) -> Recipe:
         """Return a recipe with the given fields replaced; None leaves a field as it is."""
         return dataclasses.replace(self, **{k: v for k, v in values.items() if v is not None})
+
+
+def _catalogue(framework: str) -> tuple[Callable[[str], Any], Callable[[str], str]]:
+    """Find who knows the nets and the downsamplings of a framework; NumPy's load no PyTorch."""
+    if framework == "numpy":
+        from flexpool.numpy import nets as from_zero
+
+        return from_zero.find, from_zero.downsampling_named
+    from flexpool.lab import downsampling, nets
+
+    return nets.find, lambda name: downsampling.find(name).name
 
 
 def _names(field: str, value: object) -> tuple[str, ...]:

@@ -21,10 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from flexpool.errors import StorageError
 from flexpool.lab.files import storing, write_atomically
@@ -76,7 +75,7 @@ class Checkpoint:
     """The state of a run after some epochs: enough to go on to the same numbers."""
 
     curve: tuple[Epoch, ...]
-    tensors: dict[str, Tensor]
+    tensors: dict[str, Any]
 
 
 class Store:
@@ -115,7 +114,7 @@ class Store:
         """Return the folders of runs that were cut short, with the epochs each has kept."""
         found = {}
         for path in sorted(self._partial.glob("*/checkpoint.safetensors")):
-            checkpoint = _read_checkpoint(path)
+            checkpoint = _read_checkpoint(path, "numpy")
             found[path.parent.name] = len(checkpoint.curve) if checkpoint else 0
         return found
 
@@ -141,7 +140,7 @@ class Store:
                 folder.rmdir()  # unless it holds a checkpoint
             lock.release()
 
-    def publish(self, record: Record, weights: dict[str, Tensor]) -> None:
+    def publish(self, record: Record, weights: dict[str, Any]) -> None:
         """Put a finished run in its place; the caller holds the claim."""
         partial = self._partial / record.config.folder
         fresh, final = partial / "run", self.runs / record.config.folder
@@ -172,7 +171,7 @@ class Store:
 
     def load_checkpoint(self, config: RunConfig) -> Checkpoint | None:
         """Return the kept state of a run, or None if there is none to go on from."""
-        return _read_checkpoint(self._checkpoint(config))
+        return _read_checkpoint(self._checkpoint(config), config.framework)
 
     def _checkpoint(self, config: RunConfig) -> Path:
         return self._partial / config.folder / "checkpoint.safetensors"
@@ -182,7 +181,13 @@ def _json(value: object) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
 
 
-def _tensors(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
+def _tensors(tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> bytes:
+    if all(isinstance(tensor, np.ndarray) for tensor in tensors.values()):
+        from safetensors.numpy import save as save_arrays
+
+        return save_arrays({n: np.asarray(a, order="C") for n, a in tensors.items()}, metadata)
+    from safetensors.torch import save
+
     return save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
 
 
@@ -217,11 +222,11 @@ def _read(folder: Path) -> Record:
         ) from None
 
 
-def _read_checkpoint(path: Path) -> Checkpoint | None:
+def _read_checkpoint(path: Path, framework: str) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np" if framework == "numpy" else "pt") as file:
             curve = _curve_from_csv((file.metadata() or {})["curve"])
             names = file.keys()
             return Checkpoint(curve, {name: file.get_tensor(name) for name in names})

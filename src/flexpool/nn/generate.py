@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Mapping
 
-from flexpool.declare import REQUIRED, Operator, operators
+from flexpool.declare import REQUIRED, Operator, camel_case, operators
 from flexpool.nn.like_torch import LIKE_TORCH
 from flexpool.nn.module import AdaptivePool, GlobalPool, Pooling, SlidingPool, settings
 
@@ -82,13 +82,3 @@ def _signature(base: type[Pooling], operator: Operator) -> inspect.Signature:
         for name, default in settings(operator).items()
     ]
     return inspect.Signature([*window, *keywords])
-
-
-def camel_case(name: str) -> str:
-    """Turn an operator's name into its part of a class's name.
-
-    Example:
-        >>> camel_case("soft")
-        'Soft'
-    """
-    return "".join(part.capitalize() for part in name.split("_"))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from flexpool.lab import data
+from flexpool.lab.loop import OnProgress, failed
 from flexpool.lab.recipe import RunConfig
 from flexpool.lab.store import Record, Store
-from flexpool.lab.train import OnProgress, failed, run
 
 __all__ = ["Job"]
+
+# Loaded when one of its runs comes: NumPy's need no PyTorch.
+TRAINERS = {"torch": "flexpool.lab.train_torch", "numpy": "flexpool.lab.train_numpy"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,10 @@ class Job:
 
     def run(self, config: RunConfig, on_progress: OnProgress) -> Record:
         """Train one configuration, or return its record if it is there already."""
-        return run(config, data.load(config.data, self.data_dir), Store(self.out), on_progress)
+        dataset = data.load(config.data, self.data_dir)
+        trainer = importlib.import_module(TRAINERS[config.framework])
+        record: Record = trainer.run(config, dataset, Store(self.out), on_progress)
+        return record
 
     def fail(self, config: RunConfig, message: str) -> Record:
         """Keep the record of a run whose process is gone."""

@@ -1,13 +1,10 @@
-"""Training one net: a lean loop over images that lie in memory on the device."""
+"""Training one net of PyTorch: a lean loop over images that lie in memory on the device."""
 
 from __future__ import annotations
 
 import contextlib
-import math
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,39 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexpool.errors import ArgumentError, FlexpoolError
-from flexpool.lab import nets
+from flexpool.errors import ArgumentError
+from flexpool.lab import loop, nets
 from flexpool.lab.data import Dataset
-from flexpool.lab.environment import describe
+from flexpool.lab.loop import EVALUATION_BATCH, OnProgress, Progress, TrainingRun, scaling
 from flexpool.lab.recipe import RunConfig
 from flexpool.lab.seeds import derive
-from flexpool.lab.store import Checkpoint, Epoch, Record, Store
+from flexpool.lab.store import Record, Store
 
-__all__ = ["Images", "Progress", "resolve_device", "run", "train_epoch"]
-
-_EVALUATION_BATCH = 250  # of 64 to 2500 the fastest for the LeNets on one thread, by a little
-_SECONDS_BETWEEN_REPORTS = 0.2
-_SECONDS_BETWEEN_CHECKPOINTS = 5.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        config: the run.
-        epochs: epochs done, a fraction of the present one included.
-        loss: mean training loss of the present epoch so far.
-        accuracy: test accuracy after the last full epoch; before that, of training so far.
-    """
-
-    config: RunConfig
-    epochs: float
-    loss: float
-    accuracy: float
-
-
-OnProgress = Callable[[Progress], None]
+__all__ = ["Images", "Progress", "evaluate", "resolve_device", "run", "scaling", "train_epoch"]
 
 
 def resolve_device(name: str) -> str:
@@ -111,24 +84,6 @@ class Images:
         return x, self._labels.index_select(0, index)
 
 
-def scaling(name: str, images: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[float, float]:
-    """Return (offset, scale) of one of ``SCALINGS``, from the training images.
-
-    Example:
-        >>> scaling("standard", np.array([0, 0, 4, 4], np.uint8))   # mean 2, deviation 2
-        (2.0, 0.5)
-    """
-    if name == "raw":
-        return 0.0, 1.0
-    if name == "unit":
-        return 0.0, 1 / 255
-    counts = np.bincount(images.ravel(), minlength=256)
-    values = np.arange(256)
-    mean = float((counts * values).sum() / images.size)
-    variance = float((counts * (values - mean) ** 2).sum() / images.size)
-    return mean, 1 / math.sqrt(variance) if variance else 1.0
-
-
 def train_epoch(
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -174,7 +129,7 @@ def evaluate(model: nn.Module, images: Images) -> tuple[float, float, float]:
     """Return mean loss, accuracy and top-2 accuracy of a model over all images."""
     model.eval()
     loss, top1, top2 = 0.0, 0, 0
-    for index in torch.arange(len(images), device=images.device).split(_EVALUATION_BATCH):
+    for index in torch.arange(len(images), device=images.device).split(EVALUATION_BATCH):
         x, y = images.batch(index)
         logits = model(x)
         loss += functional.cross_entropy(logits, y, reduction="sum").item()
@@ -192,49 +147,16 @@ def run(
     store: Store,
     on_progress: OnProgress = lambda progress: None,
 ) -> Record:
-    """Train one net to the end and keep the result, unless the store has it already.
-
-    A run that was cut short goes on from its last checkpoint, to the same numbers as if it had
-    never stopped. What a run breaks with is kept as its result; broken runs are tried again the
-    next time.
-
-    Args:
-        config: what to train.
-        dataset: the data of ``config.data``.
-        store: where the result goes.
-        on_progress: called a few times a second.
-
-    Raises:
-        StorageError: if the result cannot be written.
-    """
-    with store.claim(config):
-        found = store.find(config)
-        if found and found.status != "error":
-            return found
-        try:
-            with _threads(config.threads):
-                return _Run(config, dataset, store, on_progress).finish()
-        except FlexpoolError:
-            raise  # the user's to mend: another run would meet the same
-        except Exception as error:
-            return failed(config, store, f"{type(error).__name__}: {error}")
+    """Train one net to the end and keep the result; see :func:`flexpool.lab.loop.run`."""
+    return loop.run(_Run, _threads, config, dataset, store, on_progress)
 
 
-def failed(config: RunConfig, store: Store, message: str) -> Record:
-    """Keep the record of a run that broke."""
-    record = Record(config, "error", message, environment=describe(config.device))
-    store.publish(record, {})
-    return record
-
-
-class _Run:
-    """The state of one training run between its epochs."""
-
+class _Run(TrainingRun):
     def __init__(
         self, config: RunConfig, dataset: Dataset, store: Store, on_progress: OnProgress
     ) -> None:
+        super().__init__(config, dataset, store, on_progress)
         image = dataset.train_images.shape[1:]
-        self.config, self.store, self.on_progress = config, store, on_progress
         self.model = nets.build(
             config.net,
             config.downsampling,
@@ -255,46 +177,14 @@ class _Run:
                 (dataset.test_images, dataset.test_labels),
             )
         )
-        self.curve: tuple[Epoch, ...] = ()
-        self._reported = self._kept = time.monotonic()
 
-    def finish(self) -> Record:
-        self._resume()
-        status, message = self._train_remaining_epochs()
-        record = Record(
-            self.config,
-            status,
-            message,
-            self.params,
-            self.macs,
-            self.curve,
-            describe(self.config.device),
-        )
-        self.store.publish(record, self.model.state_dict())
-        return record
-
-    def _train_remaining_epochs(self) -> tuple[Any, str]:
-        while len(self.curve) < self.config.epochs:
-            row = self._train_one_epoch(len(self.curve) + 1)
-            self.curve += (row,)
-            self._report(row.epoch, row.train_loss, row.test_accuracy)
-            if not math.isfinite(row.train_loss):
-                return "diverged", f"the training loss became {row.train_loss} in epoch {row.epoch}"
-            self._keep()
-        return "done", ""
-
-    def _train_one_epoch(self, epoch: int) -> Epoch:
+    def train_epoch(
+        self, epoch: int, on_batch: Callable[[int, Any, Any], None]
+    ) -> tuple[float, int]:
         seed = derive(self.config.seed, "epoch", epoch)
         torch.manual_seed(seed)  # for layers that draw numbers; an epoch can start anywhere
         n = len(self.train_images)
         order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-
-        def on_batch(done: int, loss: Tensor, correct: Tensor) -> None:
-            if time.monotonic() - self._reported > _SECONDS_BETWEEN_REPORTS:
-                accuracy = self.curve[-1].test_accuracy if self.curve else float(correct) / done
-                self._report(epoch - 1 + done / n, float(loss) / done, accuracy)
-
-        started = time.perf_counter()
         loss, correct = train_epoch(
             self.model,
             self.optimiser,
@@ -303,33 +193,25 @@ class _Run:
             self.config.batch_size,
             on_batch,
         )
-        train_loss, train_accuracy = float(loss) / n, int(correct) / n
-        seconds = time.perf_counter() - started
-        return Epoch(
-            epoch, train_loss, train_accuracy, *evaluate(self.model, self.test_images), seconds
-        )
+        return float(loss), int(correct)
 
-    def _report(self, epochs: float, loss: float, accuracy: float) -> None:
-        self._reported = time.monotonic()
-        self.on_progress(Progress(self.config, epochs, loss, accuracy))
+    def evaluate(self) -> tuple[float, float, float]:
+        return evaluate(self.model, self.test_images)
 
-    def _keep(self) -> None:
-        if time.monotonic() - self._kept < _SECONDS_BETWEEN_CHECKPOINTS:
-            return
+    def weights(self) -> dict[str, Any]:
+        return self.model.state_dict()
+
+    def state(self) -> dict[str, Any]:
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": t for name, t in state.items()}
-        self.store.save_checkpoint(self.config, Checkpoint(self.curve, tensors))
-        self._kept = time.monotonic()
+        return tensors
 
-    def _resume(self) -> None:
-        checkpoint = self.store.load_checkpoint(self.config)
-        if checkpoint is None:
-            return
+    def restore(self, state: dict[str, Any]) -> None:
         parameters = list(self.model.parameters())
         model_state: dict[str, Tensor] = {}
         optimiser_state: dict[int, dict[str, Tensor]] = defaultdict(dict)
-        for name, tensor in checkpoint.tensors.items():
+        for name, tensor in state.items():
             owner, _, rest = name.partition(".")
             if owner == "model":
                 model_state[rest] = tensor
@@ -344,7 +226,6 @@ class _Run:
         self.optimiser.load_state_dict(
             {**self.optimiser.state_dict(), "state": dict(optimiser_state)}
         )
-        self.curve = checkpoint.curve
 
 
 @contextlib.contextmanager
