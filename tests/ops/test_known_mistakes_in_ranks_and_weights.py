@@ -21,7 +21,7 @@ def value_and_slopes(name, values, settings=None, backend="interpret", **keyword
 @pytest.mark.parametrize("name", DEVIATION)
 @pytest.mark.parametrize("value", [0.0, 2.0, -2.0])
 def test_equal_values(name, value):
-    """A weight of 0 / 0 or 1 / 0 made NaN or 1e38 of a window of equal values, or lost its slope."""
+    """A weight of 0 / 0 or 1 / 0 made NaN or 1e38 of equal values, or lost their slope."""
     y, slopes = value_and_slopes(name, [value] * 4)
     assert y == pytest.approx(value, abs=1e-15)
     np.testing.assert_allclose(slopes["x"], 0.25, rtol=1e-12)
