@@ -270,7 +270,9 @@ def _check_ranks(graph: Graph, formula: Callable[..., object]) -> None:
         if node.op == "pick" and order.setdefault(node.args[0], node.args[1]) is not node.args[1]:
             first, second = order[node.args[0]], node.args[1]
             raise _located(
-                TraceError(f"{node.args[0]!r} is read by {first!r} and by {second!r}. Take two."),
+                TraceError(
+                    f"{node.args[0]!r} is read by {first!r} and by {second!r}. Take two weights."
+                ),
                 formula,
             )
 
