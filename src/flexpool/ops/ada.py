@@ -43,4 +43,4 @@ from flexpool.ops.soft import soft
 )
 def ada(x, beta=Param(0.5, at_least=0, at_most=1)):
     share = beta + (clip(beta, 0, 1) - beta).detach()
-    return share * edscw.formula(x) + (1 - share) * soft.formula(x)
+    return share * edscw.formula(x) + (1 - share) * soft.formula(x, gradient="exact")
