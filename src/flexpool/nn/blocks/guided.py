@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flexpool.declare import OnOutput, find, operator
+from flexpool.declare import OnOutput, operator
 from flexpool.errors import called
 from flexpool.math import exp, maximum, sqrt, where
 from flexpool.nn.block import block
-from flexpool.nn.map_block import WINDOW, WindowBlock, checked_choice, checked_count
+from flexpool.nn.map_block import AVG, WINDOW, WindowBlock, checked_choice, checked_count
+from flexpool.nn.norms import BatchNorm2d
 
 __all__ = ["GFGPPool2d", "GuidedGaussianPool2d"]
 
@@ -52,14 +53,14 @@ def _hidden_layer(channels: int, hidden: int) -> list[nn.Module]:
     return [
         nn.AdaptiveAvgPool2d(1),
         nn.Conv2d(channels, hidden, 1),
-        nn.BatchNorm2d(hidden),
+        BatchNorm2d(hidden),
         nn.ReLU(),
     ]
 
 
 def _number_layer(channels: int, hidden: int) -> list[nn.Module]:
     """Give one number per channel."""
-    return [nn.Conv2d(hidden, channels, 1), nn.BatchNorm2d(channels)]
+    return [nn.Conv2d(hidden, channels, 1), BatchNorm2d(channels)]
 
 
 @block(
@@ -94,11 +95,10 @@ class GFGPPool2d(WindowBlock):
     Raises:
         ArgumentError: if an argument is outside its domain.
         ShapeError: if no window fits, or the channels differ.
-        ValueError: from torch's batch normalisation, when training with a single image.
 
     Note:
         The window's largest value is subtracted, so no weight overflows and no sum of weights
-        underflows.
+        underflows. A batch of a single image is normalised as in evaluation.
 
     Example:
         >>> import torch
@@ -173,12 +173,11 @@ class GuidedGaussianPool2d(WindowBlock):
     Raises:
         ArgumentError: if an argument is outside its domain.
         ShapeError: if no window fits, or the channels differ.
-        ValueError: from torch's batch normalisation, when training with a single image.
 
     Note:
         Padding counts for neither mean nor deviation. The deviation comes from distances to the
         mean, so large values lose no digits, and is at least 0.001. z is drawn by torch, so
-        ``torch.manual_seed`` decides it.
+        ``torch.manual_seed`` decides it. A batch of a single image is normalised as in evaluation.
 
     Example:
         >>> import torch
@@ -215,7 +214,7 @@ class GuidedGaussianPool2d(WindowBlock):
         self.to_scale = nn.Sequential(*_number_layer(self.channels, self.hidden), nn.Sigmoid())
 
     def _downsampled(self, x: Tensor) -> Tensor:
-        mean = self._pooled(x, find("avg"), count_include_pad=False)
+        mean = self._pooled(x, AVG, count_include_pad=False)
         spread = self._pooled(x, deviation)
         seen = self.to_hidden(x)
         factor = self.to_mean(seen)
