@@ -21,9 +21,11 @@ from flexpool.backends.kernel_files import OPTIONS
 Array = np.ndarray[Any, Any]
 EXACT: dict[str, Callable[[Array], Array]] = {
     "exp": np.exp,
+    "expm1": np.expm1,
     "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
     "tanh": np.tanh,
     "log": np.log,
+    "log1p": np.log1p,
 }
 EXPONENTS = (-1.0, 0.3, 0.5, 1.5, 2.0, 2.5, 3.0, 10.0, 50.0)
 

@@ -1,5 +1,7 @@
 """What holds in every test."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -16,4 +18,17 @@ def results_start_as_nan():
     """Kernels get arrays of NaN to write to, so that an element left out is no lucky zero."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "array", empty)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_to_torch():
+    """What is tested is flexpool, however small; tests/nn/test_small.py tests the handing over."""
+    if importlib.util.find_spec("torch") is None:
+        yield
+        return
+    torch_small = importlib.import_module("flexpool.torch_small")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch_small, "MOST", 0)
+        patch.setattr(torch_small, "MOST_CHANNELS_LAST", 0)
         yield

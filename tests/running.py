@@ -9,7 +9,7 @@ import torch
 import oracles
 from flexpool.backends import philox
 from flexpool.backends.task import Task, geometry
-from flexpool.declare import OnInput, OnOutput, Option, Param, Random, Weight, find
+from flexpool.declare import OnInput, OnOutput, Option, Param, Random, RankWeight, Weight, find
 from flexpool.ir import gradient_name
 from flexpool.window import window
 
@@ -70,9 +70,15 @@ class Call:
                 given.numbers[name] = argument.default if value is None else value
                 leaves[name] = np.atleast_1d(given.numbers[name])
             elif isinstance(argument, Weight):
-                weight = argument.default(kernel) if value is None else value
-                given.positions[name] = np.reshape(weight, (-1, *kernel))
+                if value is None and argument.required:
+                    least = 0.25 if isinstance(argument, RankWeight) else -1.0
+                    value = _float32(draw.uniform(least, 1, size=kernel))
+                weight = np.asarray(argument.default(kernel) if value is None else value)
                 leaves[name] = np.reshape(weight, (-1, self.windows.positions))
+                if isinstance(argument, RankWeight):
+                    given.ranks[name] = leaves[name]
+                else:
+                    given.positions[name] = np.reshape(weight, (-1, *kernel))
             elif isinstance(argument, OnInput):
                 drawn = _float32(draw.normal(size=self.x.shape))
                 given.elements[name] = drawn if value is None else np.full(self.x.shape, value)
@@ -84,7 +90,7 @@ class Call:
             elif isinstance(argument, Random):
                 numbers = np.arange(np.prod((*self.x.shape[:2], *shape)), dtype=np.int64)
                 uniform = philox.uniform(self.seed, numbers)
-                given.windows[name] = uniform.reshape(*self.x.shape[:2], *shape)
+                given.drawn[name] = uniform.reshape(*self.x.shape[:2], *shape)
                 leaves[name] = self.seed
         object.__setattr__(self, "given", given)
         object.__setattr__(self, "leaves", leaves)

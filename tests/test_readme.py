@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from flexpool.declare import operators
+from flexpool.nn.block import blocks
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -87,3 +90,9 @@ def test_the_file_tree_names_every_package_of_the_source():
     modules = {path for path in (ROOT / "src" / "flexpool").glob("*.py") if path.stem[0] != "_"}
     packages = {path.parent for path in (ROOT / "src" / "flexpool").glob("*/__init__.py")}
     assert [path.name for path in modules | packages if path.name not in tree] == []
+
+
+def test_the_readme_counts_and_names_what_ships():
+    counted = re.search(r"(\d+) pooling operators and (\d+) blocks", README)
+    assert tuple(map(int, counted.groups())) == (len(operators()), len(blocks()))
+    assert [name for name in operators() if f"`{name}`" not in README] == []

@@ -11,7 +11,9 @@ _PARTS = ("lab", "math", "nn", "numpy", "window")
 _NAMES = {
     **dict.fromkeys(("pool", "adaptive_pool", "global_pool", "pool_backward"), "functional"),
     **dict.fromkeys(("operator", "operators"), "declare"),
-    **dict.fromkeys(("Param", "Weight", "OnInput", "OnOutput", "Random", "Option"), "declare"),
+    **dict.fromkeys(
+        ("Param", "Weight", "RankWeight", "OnInput", "OnOutput", "Random", "Option"), "declare"
+    ),
     **dict.fromkeys(("accelerate", "accelerated", "acceleration", "decelerate"), "drop_in"),
 }
 

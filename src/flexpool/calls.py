@@ -184,7 +184,7 @@ def result_shape(output: Output, task: Task) -> tuple[int, ...]:
         return (*task.batch, *task.geometry.output_shape)
     if output.onto == Grid.ELEMENT:
         return (*task.batch, *task.geometry.sizes)
-    positions = (task.geometry.positions,) if output.onto & Grid.POSITION else ()
+    positions = (task.geometry.positions,) if output.onto.in_kernel else ()
     return (task.batch[1], *positions)
 
 
@@ -192,9 +192,10 @@ def argument_shapes(
     call: Call, given: Mapping[str, tuple[int, ...]], sizes: tuple[int, ...]
 ) -> dict[str, tuple[int, ...]]:
     """Give the shapes of ``x`` and the arguments, those that were left to defaults too."""
-    weights = {n for n, a in call.operator.arguments.items() if isinstance(a, Weight)}
     extent = call.extent(sizes)
-    missing = {n: extent if n in weights else () for n in call.operator.values}
+    missing = {
+        n: a.shape(extent) if isinstance(a, Weight) else () for n, a in call.operator.values.items()
+    }
     return {**missing, **{n: tuple(shape) for n, shape in given.items()}}
 
 

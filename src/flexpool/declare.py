@@ -33,12 +33,14 @@ __all__ = [
     "Option",
     "Param",
     "Random",
+    "RankWeight",
     "Weight",
     "as_operator",
     "camel_case",
     "find",
     "operator",
     "operators",
+    "positive",
 ]
 
 Formula = Callable[..., object]
@@ -130,12 +132,16 @@ class Weight(Argument):
     """One number per position in the window, or per channel and position.
 
     Args:
-        default: a function from the kernel size, a tuple of ints, to an array of that shape; leave
-            it out to make the argument required.
+        default: a function from the kernel size, a tuple of ints, to an array of :meth:`shape`;
+            leave it out to make the argument required.
         learnable: whether a module trains it unless told otherwise. Default True.
+        first: with what a module starts, where the argument is required and not given: a function
+            as ``default``, or the standard deviation of the normal random numbers that it draws
+            from torch's generator. Default None: a module needs it as functions do.
     """
 
     learnable: bool = True
+    first: Callable[[tuple[int, ...]], Any] | float | None = None
 
     @property
     def grid(self) -> Grid:
@@ -146,6 +152,36 @@ class Weight(Argument):
     def domain(self) -> str:
         """Say the shape."""
         return "an array of the kernel's shape, or of (channels, *kernel)"
+
+    def shape(self, kernel_size: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the shape for a kernel, without the axis of channels."""
+        return kernel_size
+
+
+@dataclass(frozen=True)
+class RankWeight(Weight):
+    """One number per rank, the first for the largest value of a window; or per channel and rank.
+
+    A formula reads it as ``w.by_rank_of(x)``. A window that lacks elements has only the first
+    ranks.
+
+    Args:
+        default, learnable, first: as of :class:`Weight`.
+    """
+
+    @property
+    def grid(self) -> Grid:
+        """Per rank, and per channel where the array has that axis."""
+        return Grid.RANK | Grid.CHANNEL
+
+    @property
+    def domain(self) -> str:
+        """Say the shape."""
+        return "an array of one number per element of the kernel, or of (channels, elements)"
+
+    def shape(self, kernel_size: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the number of ranks: as many as the kernel has elements."""
+        return (math.prod(kernel_size),)
 
 
 @dataclass(frozen=True)
@@ -223,6 +259,16 @@ class Option(Argument):
         if callable(self.choices):
             return self.choices(value)
         return any(type(value) is type(choice) and value == choice for choice in self.choices)
+
+
+def positive(default: float) -> Option:
+    """Make an option that is a finite number > 0, such as an epsilon."""
+    return Option(default, choices=_is_positive, rule="a number > 0")
+
+
+def _is_positive(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < math.inf  # type: ignore[operator]
 
 
 @dataclass(frozen=True, eq=False)
@@ -381,8 +427,8 @@ def operator(
 
     Args:
         formula: a function of ``x``, the values of one window, and of further arguments whose
-            defaults declare them: :class:`Param`, :class:`Weight`, :class:`OnInput`,
-            :class:`OnOutput`, :class:`Random`, :class:`Option`, or a number.
+            defaults declare them: :class:`Param`, :class:`Weight`, :class:`RankWeight`,
+            :class:`OnInput`, :class:`OnOutput`, :class:`Random`, :class:`Option`, or a number.
         name: its name; default: the function's, without underscores at the end.
         paper, family, laws, limits, selects: see :class:`Operator`.
 
@@ -433,7 +479,10 @@ def _declared(formula: Formula) -> dict[str, Argument]:
         elif isinstance(default, int | float) and not isinstance(default, bool):
             found[parameter.name] = Param(float(default), learnable=False)
         else:
-            rule = "to default to a number, Param, Weight, OnInput, OnOutput, Random or Option"
+            rule = (
+                "to default to a number, Param, Weight, RankWeight, OnInput, OnOutput, Random "
+                "or Option"
+            )
             raise TraceError(expected(f"argument {parameter.name}", rule, default))
     return found
 

@@ -14,6 +14,7 @@ __all__ = ["as_leaves", "as_seed", "summed_to"]
 
 _CHANNEL = Grid.CHANNEL.value
 _POSITION = (Grid.POSITION | Grid.CHANNEL).value
+_RANK = (Grid.RANK | Grid.CHANNEL).value
 _ELEMENT = Grid.ELEMENT.value
 
 
@@ -44,6 +45,8 @@ def as_leaves(
             leaves.append(_per_channel(name, array, x.shape[1]))
         elif grid == _POSITION:
             leaves.append(_per_position(name, array, x, spec))
+        elif grid == _RANK:
+            leaves.append(_per_rank(name, array, x, spec))
         else:
             shape = tuple(x.shape)
             if grid != _ELEMENT:
@@ -72,6 +75,15 @@ def _per_position(name: str, array: Any, x: Any, spec: str) -> Any:
         rule = f"to have the kernel's shape {kernel} or {(int(channels), *kernel)}"
         raise ShapeError(expected(name, rule, _shaped(shape)))
     return array.reshape(channels, -1)
+
+
+def _per_rank(name: str, array: Any, x: Any, spec: str) -> Any:
+    kernel, _ = calls.shapes(spec, tuple(x.shape[2:]))
+    shape, channels, ranks = tuple(array.shape), x.shape[1], math.prod(kernel)
+    if shape not in ((ranks,), (channels, ranks)):
+        rule = f"to hold one number per rank, {(ranks,)}, or {(int(channels), ranks)}"
+        raise ShapeError(expected(name, rule, _shaped(shape)))
+    return array.reshape(-1, ranks)
 
 
 def _spread(
@@ -106,7 +118,7 @@ def summed_to(result: Any, shape: tuple[int, ...], grid: Grid, batched: bool) ->
         batched: whether the caller's input had the axis N.
     """
     if not grid & (Grid.ELEMENT | Grid.WINDOW):
-        own = grid & Grid.POSITION
+        own = grid.in_kernel
         shared = len(shape) < result.ndim or (not own and shape == (1,))
         if own:  # (C, K), or (C, *kernel) where each channel has its own
             shared = math.prod(shape) < math.prod(result.shape) or result.shape[0] == 1

@@ -11,9 +11,11 @@ from flexpool.ir.trace import Value, as_value, elementwise
 __all__ = [
     "clip",
     "exp",
+    "expm1",
     "floor",
     "isnan",
     "log",
+    "log1p",
     "maximum",
     "minimum",
     "sigmoid",
@@ -29,9 +31,19 @@ def exp(a: object) -> Value:
     return elementwise("exp", a)
 
 
+def expm1(a: object) -> Value:
+    """Compute exp(a) - 1, exact also where a is near 0."""
+    return elementwise("expm1", a)
+
+
 def log(a: object) -> Value:
     """Take the natural logarithm; -inf at 0, NaN below."""
     return elementwise("log", a)
+
+
+def log1p(a: object) -> Value:
+    """Compute log(1 + a), exact also where a is near 0; -inf at -1, NaN below."""
+    return elementwise("log1p", a)
 
 
 def sqrt(a: object) -> Value:

@@ -9,8 +9,10 @@ The same formulas are given twice: as ``torch.autograd.Function``, which is quic
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,43 +28,64 @@ __all__ = ["pool", "pool_backward", "pool_with_indices"]
 _PoolBackward = Callable[..., Sequence[Tensor]]
 
 
+class _Wanted(NamedTuple):
+    """What is to be differentiated with respect to, and what that takes.
+
+    Attributes:
+        names: of what needs a gradient.
+        read: the arrays that the gradient reads.
+        draws: whether it draws random numbers.
+        about: the names as the operator takes them: those read and those wanted.
+    """
+
+    names: tuple[str, ...]
+    read: tuple[str, ...]
+    draws: bool
+    about: tuple[str, str]
+
+
+@functools.lru_cache(maxsize=4096)
+def _wanted(spec: str, needed: tuple[bool, ...]) -> _Wanted:
+    call = call_of(spec)
+    wanted = tuple(itertools.compress(("x", *call.given), needed))
+    if not wanted:
+        return _Wanted((), (), False, ("", ""))
+    plan = call.gradient(wanted)
+    return _Wanted(wanted, plan.read, bool(plan.random), (",".join(plan.read), ",".join(wanted)))
+
+
 def _keep(
     ctx: Any,
     x: Tensor,
     values: Sequence[Tensor],
     seed: Tensor | None,
     spec: str,
-    needed: Sequence[bool],
+    needed: tuple[bool, ...],
 ) -> None:
     """Keep for the gradient what it reads, and of all else the shapes only."""
-    call = call_of(spec)
-    names = ("x", *call.given)
-    wanted = tuple(name for name, need in zip(names, needed, strict=True) if need)
-    ctx.spec, ctx.shape, ctx.last = spec, x.shape, channels_last(x)
-    ctx.read = call.gradient(wanted).read if wanted else ()
+    wanted = _wanted(spec, needed)
+    ctx.spec, ctx.shape, ctx.last, ctx.needed = spec, x.shape, channels_last(x), needed
     ctx.shared = [value.shape[0] == 1 for value in values]
-    draws = seed is not None and bool(wanted) and bool(call.gradient(wanted).random)
-    tensors = dict(zip(names, (x, *values), strict=True))
-    ctx.save_for_backward(seed if draws else None, *(tensors[name] for name in ctx.read))
+    tensors = dict(zip(("x", *call_of(spec).given), (x, *values), strict=True))
+    ctx.save_for_backward(seed if wanted.draws else None, *(tensors[n] for n in wanted.read))
 
 
 def _gradients(
-    ctx: Any, grad_y: Tensor, needed: Sequence[bool], pool_backward: _PoolBackward
+    ctx: Any, grad_y: Tensor, needed: tuple[bool, ...], pool_backward: _PoolBackward
 ) -> list[Tensor | None]:
     """Compute the gradients of x and the values, None where not needed."""
-    call = call_of(ctx.spec)
-    names = ("x", *call.given)
-    wanted = tuple(name for name, need in zip(names, needed, strict=True) if need)
-    if not wanted:
-        return [None] * len(names)
-    seed, *saved = ctx.saved_tensors
-    read = call.gradient(wanted).read
-    leaves = [leaf for name, leaf in zip(ctx.read, saved, strict=True) if name in read]
-    about = (ctx.spec, ",".join(read), ",".join(wanted))
-    results = pool_backward(grad_y, leaves, seed, ctx.shape, ctx.last, *about)
-    found = dict(zip(wanted, results, strict=True))
-    gradients = [found.get(name) for name in names]
-    for i, (grid, shared) in enumerate(zip(call.grids, ctx.shared, strict=True), start=1):
+    wanted = _wanted(ctx.spec, needed)
+    if not wanted.names:
+        return [None] * len(needed)
+    seed, *leaves = ctx.saved_tensors
+    if needed != ctx.needed:  # fewer than could have been
+        kept = dict(zip(_wanted(ctx.spec, ctx.needed).read, leaves, strict=True))
+        leaves = [kept[name] for name in wanted.read]
+    results = iter(
+        pool_backward(grad_y, leaves, seed, ctx.shape, ctx.last, ctx.spec, *wanted.about)
+    )
+    gradients = [next(results) if need else None for need in needed]
+    for i, (grid, shared) in enumerate(zip(call_of(ctx.spec).grids, ctx.shared, strict=True), 1):
         gradient = gradients[i]
         if gradient is not None and shared and not grid & (Grid.ELEMENT | Grid.WINDOW):
             gradients[i] = gradient.sum(0, keepdim=True)

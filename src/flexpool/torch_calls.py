@@ -92,8 +92,10 @@ def _leaves_the_process() -> bool:
 
     Export with ``strict=True`` traces as torch.compile does and keeps flexpool's operators.
     """
-    exported = torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
-    return exported and not torch.compiler.is_dynamo_compiling()
+    if torch.compiler.is_compiling():
+        return torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
+    # PyTorch's older exporter traces.
+    return torch._C._get_tracing_state() is not None and torch.onnx.is_in_onnx_export()
 
 
 def _goes_forward() -> bool:

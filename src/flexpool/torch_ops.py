@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from flexpool import calls
 from flexpool.backends.choice import backend_for
-from flexpool.backends.task import geometry
+from flexpool.backends.task import Task, geometry
 from flexpool.calls import Call, Plan, call_of, place_table
 from flexpool.ir import Grid
 
@@ -132,22 +133,51 @@ def _name(dtype: torch.dtype) -> str:
     return "float64" if dtype == torch.float64 else "float32"
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """What is the same for all calls of one kind: small calls should not look for it again.
+
+    Attributes:
+        module: the backend.
+        takes_arrays: whether that takes NumPy arrays.
+        task: what it is to run.
+        missing: the arrays that the caller left to numbers and defaults.
+    """
+
+    module: Any
+    takes_arrays: bool
+    task: Task
+    missing: dict[str, np.ndarray]
+
+
+@functools.lru_cache(maxsize=4096)
+def _ready(
+    call: Call, plan: Plan, shape: tuple[int, ...], dtype: torch.dtype, device: str
+) -> _Ready:
+    module = backend_for(call.backend, device)
+    name = module.__name__.rpartition(".")[2]
+    task = calls.task(call, plan, shape, _name(dtype))
+    missing = calls.constants(call, plan, shape[2:], _name(dtype))
+    return _Ready(module, name in ("numba_cpu", "interpret"), task, missing)
+
+
 def _run(
-    call: Call, plan: Plan, shape: tuple[int, ...], dtype: torch.dtype, leaves: dict[str, Any]
+    call: Call,
+    plan: Plan,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device,
+    leaves: dict[str, Any],
 ) -> dict[str, Tensor]:
     """Compute a graph outside of autograd."""
-    some = next(leaf for leaf in leaves.values() if isinstance(leaf, Tensor))
-    device = some.device
-    task = calls.task(call, plan, shape, _name(dtype))
-    module = backend_for(call.backend, device.type)
-    missing = calls.constants(call, plan, shape[2:], _name(dtype))
-    name = module.__name__.rpartition(".")[2]
-    if name in ("numba_cpu", "interpret"):
+    ready = _ready(call, plan, shape, dtype, device.type)
+    if ready.takes_arrays:
         arrays = {n: a.cpu().numpy() if isinstance(a, Tensor) else a for n, a in leaves.items()}
-        results = module.run(task, {**missing, **arrays})
-        return {n: torch.from_numpy(np.asarray(a)).to(device) for n, a in results.items()}
-    tensors = {n: torch.from_numpy(a).to(device) for n, a in missing.items()}
-    found: dict[str, Tensor] = module.run(task, {**tensors, **leaves})
+        results = ready.module.run(ready.task, {**ready.missing, **arrays})
+        tensors = {n: torch.from_numpy(np.asarray(a)) for n, a in results.items()}
+        return tensors if device.type == "cpu" else {n: a.to(device) for n, a in tensors.items()}
+    given = {n: torch.from_numpy(a).to(device) for n, a in ready.missing.items()}
+    found: dict[str, Tensor] = ready.module.run(ready.task, {**given, **leaves})
     return found
 
 
@@ -160,26 +190,30 @@ def constants(
 
 
 def _computable(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.detach().to(dtype)
+    plain = tensor.detach() if tensor.requires_grad else tensor
+    return plain if plain.dtype == dtype else plain.to(dtype)
 
 
 def _seeds(plan: Plan, seed: Tensor | None) -> dict[str, Any]:
     return {} if seed is None else plan.seeds(int(seed))
 
 
+@functools.lru_cache(maxsize=4096)
+def _result_shape(call: Call, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*shape[:2], *geometry(call.window, shape[2:]).output_shape)
+
+
 def _forward(
     x: Tensor, values: Sequence[Tensor], seed: Tensor | None, call: Call, plan: Plan
 ) -> dict[str, Tensor]:
     shape, dtype = tuple(x.shape), compute_type(x.dtype)
-    outputs = geometry(call.window, shape[2:]).output_shape
-    if math.prod((*shape[:2], *outputs)) == 0:
+    result = _result_shape(call, shape)
+    if 0 in result:
         backend_for(call.backend, x.device.type)
-        return {
-            o.name: x.new_zeros((*shape[:2], *outputs), dtype=dtype) for o in plan.graph.outputs
-        }
+        return {o.name: x.new_zeros(result, dtype=dtype) for o in plan.graph.outputs}
     given = {n: _computable(v, dtype) for n, v in zip(call.given, values, strict=True)}
     leaves = {"x": _computable(x, dtype), **given, **_seeds(plan, seed)}
-    return _run(call, plan, shape, dtype, leaves)
+    return _run(call, plan, shape, dtype, x.device, leaves)
 
 
 def _pool(x: Tensor, values: Sequence[Tensor], seed: Tensor | None, spec: str) -> Tensor:
@@ -230,7 +264,7 @@ def _pool_backward(
         )
         given = {n: _computable(leaf, dtype) for n, leaf in _named(read, leaves)}
         all_leaves = {**given, "grad_y": gradient, **_seeds(plan, seed)}
-        results = _run(call, plan, shape, dtype, all_leaves)
+        results = _run(call, plan, shape, dtype, grad_y.device, all_leaves)
     return [
         _laid_out(
             results[output.name],
@@ -288,7 +322,7 @@ def _fake_pool_backward(
         elif grid & Grid.WINDOW:
             results.append(_empty(grad_y, grad_y.shape, channels_last, dtype))
         else:
-            positions = [math.prod(call.extent(sizes))] if grid & Grid.POSITION else []
+            positions = [math.prod(call.extent(sizes))] if grid.in_kernel else []
             results.append(grad_y.new_empty([shape[1], *positions], dtype=dtype))
     return results
 

@@ -130,7 +130,7 @@ def jobs_of_operator(
     shape = (1, 2, *sizes)
     given = _shapes(operator, window, shape)
     learned = {
-        name: () if isinstance(argument, Param) else window.kernel_size
+        name: () if isinstance(argument, Param) else argument.shape(window.kernel_size)
         for name, argument in operator.arguments.items()
         if isinstance(argument, Param | Weight) and argument.learnable and name not in given
     }
@@ -257,7 +257,8 @@ def _shapes(
         elif isinstance(argument, OnOutput):
             found[name] = (*shape[:2], *window.output_shape(shape[2:]))
         elif isinstance(argument, Param | Weight) and argument.required:
-            found[name] = () if isinstance(argument, Param) else window.kernel_size
+            sizes = window.kernel_size
+            found[name] = argument.shape(sizes) if isinstance(argument, Weight) else ()
     return found
 
 

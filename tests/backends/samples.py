@@ -13,6 +13,7 @@ from flexpool.declare import (
     Operator,
     Param,
     Random,
+    RankWeight,
     Weight,
     operator,
     operators,
@@ -21,9 +22,11 @@ from flexpool.ir import Graph
 from flexpool.math import (
     clip,
     exp,
+    expm1,
     floor,
     isnan,
     log,
+    log1p,
     maximum,
     minimum,
     sigmoid,
@@ -44,6 +47,16 @@ def ranked(x, k=1):
     return where(order <= k, x * (order + 1), 0).sum() + (x.max() + k).rank().sum()
 
 
+def ordered(x, w=RankWeight(), v=RankWeight(), a=Param(0.7)):
+    share = w.by_rank_of(x)
+    kept = share / share.sum()
+    return (kept * x + w.by_rank_of(x) * a).sum() + (v.by_rank_of(-x) * exp(x)).max()
+
+
+def unread(x, w=RankWeight(), v=RankWeight()):
+    return x.sum() + 0 * w.by_rank_of(x).sum()
+
+
 def running(x):
     return (x.cumsum() * x).sum() + x.max().cumsum().sum() / 2
 
@@ -61,7 +74,8 @@ def noisy(x, u=Random()):
 
 
 def smooth(x, a=Param(0.7)):
-    return (sigmoid(a * x) * tanh(x) + sqrt(exp(x)) + log(x * x + a)).sum() / x.count()
+    curved = sigmoid(a * x) * tanh(x) + sqrt(exp(x)) + log(x * x + a)
+    return (curved + expm1(a * x) * log1p(x * x)).sum() / x.count()
 
 
 def power(x, p=Param(2.5, above=0)):
@@ -99,7 +113,7 @@ FORMULAS = {
     formula.__name__: operator(formula)
     for formula in (
         *(ranked, running, placed, relative, noisy, smooth, power, limited, counted, chosen),
-        *(signs, held, drawn),
+        *(signs, held, drawn, ordered, unread),
     )
 }
 ALL: dict[str, Operator] = {**operators(), **FORMULAS}

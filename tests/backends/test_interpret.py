@@ -10,7 +10,7 @@ import pytest
 from backends.samples import ALL, WINDOWS, arrays, gradient
 from flexpool.backends import interpret, philox
 from flexpool.backends.task import Task, geometry
-from flexpool.declare import Random, Weight, operator
+from flexpool.declare import Random, RankWeight, Weight, operator
 from flexpool.window import Window, global_window, window
 
 INF, NAN = math.inf, math.nan
@@ -100,6 +100,24 @@ def test_taps_number_the_whole_kernel():
     task = Task(operator(weighted).graph(), where, (1, 1), "float64")
     leaves = {"x": np.ones((1, 1, 1, 1)), "w": np.array([[1.0, 2.0, 3.0, 4.0]])}
     assert interpret.run(task, leaves)["y"].tolist() == [[[[4, 3], [2, 1]]]]
+
+
+def test_weights_of_ranks_go_by_value_and_not_by_place():
+    """What a window lacks at the border takes the last ranks with it, wherever it lies."""
+
+    def weighted(x, w=RankWeight()):
+        return (w.by_rank_of(x) * x).sum()
+
+    made = operator(weighted)
+    where = geometry(window(1, kernel_size=3, stride=2, padding=1), (4,))
+    leaves = {"x": np.array([[[1.0, 7.0, 7.0, 2.0]]]), "w": np.array([[100.0, 10.0, 1.0]])}
+    task = Task(made.graph(), where, (1, 1), "float64")
+    assert interpret.run(task, leaves)["y"].tolist() == [[[710, 772]]]
+    leaves["grad_y"] = np.array([[[1.0, 1000.0]]])
+    task = Task(made.gradient(("x", "w")), where, (1, 1), "float64")
+    slopes = interpret.run(task, leaves)
+    assert slopes["x"].tolist() == [[[10, 100100, 10000, 1000]]]
+    assert slopes["w"].tolist() == [[7007, 7001, 2000]]
 
 
 def test_random_numbers_belong_to_windows():

@@ -87,7 +87,8 @@ def test_equals_the_definition_for_all_windows(interpreter, name, shape):
 
 
 @pytest.mark.parametrize(
-    "name", ["max", "min", "avg", "soft", "median", "chosen", "ranked", "held", "limited"]
+    "name",
+    ["max", "min", "avg", "soft", "median", "chosen", "ranked", "ordered", "held", "limited"],
 )
 @pytest.mark.parametrize("shape", ["1d-without-elements", "2d-k3s2p1"])
 def test_ties_infinities_and_nan(interpreter, name, shape):
@@ -174,6 +175,7 @@ def test_nothing_is_added_atomically():
         ("counted", "1d-k3s2p1d2-ceil", "float64"),
         ("placed", "2d-k2", "float32"),
         ("ranked", "1d-k2", "float32"),
+        ("ordered", "2d-k2", "float32"),
         ("power", "1d-k2", "float64"),
         ("limited", "1d-k2", "float64"),
     ],

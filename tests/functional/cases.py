@@ -10,7 +10,7 @@ SEED = 5
 
 
 @operator
-def gated(x, gate=OnOutput(), share=Param(0.5)):
+def opened(x, gate=OnOutput(), share=Param(0.5)):
     return gate * (share * x.max() + (1 - share) * x.mean())
 
 
@@ -19,24 +19,24 @@ def weighted(x, weight=Weight(), scale=Param(1.0, above=0)):
     return (weight * x * x).sum() ** 0.5 * scale
 
 
-OPERATORS = {**flexpool.operators(), "gated": gated, "weighted": weighted}
+OPERATORS = {**flexpool.operators(), "opened": opened, "weighted": weighted}
 
 
 def arrays_for(made, x, kernel, outputs, per_channel):
     """Draw a value for each argument that takes one; all positive."""
     rng = np.random.default_rng(1)
     n, channels, *_ = x.shape
-    shapes = {
-        Param: (channels,) if per_channel else (),
-        Weight: (channels, *kernel) if per_channel else kernel,
-        OnInput: x.shape,
-        OnOutput: (n, channels, *outputs),
-    }
-    return {
-        name: rng.uniform(0.5, 1.5, shapes[type(argument)])
-        for name, argument in made.arguments.items()
-        if not isinstance(argument, Random | Option)
-    }
+    shapes = {Param: (), OnInput: x.shape, OnOutput: (n, channels, *outputs)}
+    found = {}
+    for name, argument in made.arguments.items():
+        if isinstance(argument, Random | Option):
+            continue
+        weight = isinstance(argument, Weight)
+        shape = argument.shape(kernel) if weight else shapes[type(argument)]
+        each = (channels,) if per_channel and (weight or isinstance(argument, Param)) else ()
+        most = getattr(argument, "at_most", None) or 1.5
+        found[name] = rng.uniform(0.5, most, (*each, *shape))
+    return found
 
 
 def seed_for(made):

@@ -12,6 +12,7 @@ from flexpool.declare import operator
 from flexpool.errors import ArgumentError
 from flexpool.lab import downsampling
 from flexpool.lab.downsampling import DOWNSAMPLINGS, find
+from flexpool.nn.block import blocks
 
 BY_HAND = {
     "max": lambda window: window.max(),
@@ -23,8 +24,20 @@ BY_HAND = {
     "median": lambda window: np.sort(window, axis=None)[(window.size - 1) // 2],
     "soft": lambda window: np.average(window, weights=np.exp(window)),
     "boltzmann": lambda window: np.average(window, weights=np.exp(window)),
+    "range": lambda window: window.max() - window.min(),
+    "topk": lambda window: np.sort(window, axis=None)[-2:].mean(),
+    "product": lambda window: window.prod(),
+    "lehmer": lambda window: np.average(window, weights=window.clip(0) + (window.max() <= 0)),
+    "lse": lambda window: np.log(np.exp(window).mean()),
+    "gaussian": lambda window: window.mean() + window.std(),
+    "gem": lambda window: (window.clip(1e-6) ** 3).mean() ** (1 / 3),
+    "auto": lambda window: window.mean(),
+    "max_entropy": lambda window: np.average(window, weights=np.exp(window / 2)),
     "slice": lambda window: window[0, 0],
 }
+
+
+TAKE_MORE = {"lip", "dpp_guided"}  # than their input
 
 
 def by_hand(x, reduce, kernel, stride):
@@ -59,14 +72,16 @@ def test_other_windows_by_hand(name, kernel, stride, size):
 
 
 def test_every_operator_that_needs_only_its_input_is_a_downsampling():
-    assert {*DOWNSAMPLINGS} == {*flexpool.operators()} - {"lip"} | {"strided", "slice"}
+    layers = {name for name, block in blocks().items() if block.layer}
+    assert {"strided", "slice"} <= layers
+    assert {*DOWNSAMPLINGS} == {*flexpool.operators()} - TAKE_MORE | layers
 
 
-@pytest.mark.parametrize("name", sorted({*DOWNSAMPLINGS} - {"strided", "slice"}))
+@pytest.mark.parametrize("name", sorted({*DOWNSAMPLINGS} - {*blocks()}))
 def test_a_pooling_is_the_module_of_its_name(name):
     layer = find(name).layer(3, 2, 2)
     assert isinstance(layer, nn.Pooling)
-    assert type(layer) is getattr(nn, f"{name.capitalize()}Pool2d")
+    assert type(layer) is getattr(nn, f"{name.title().replace('_', '')}Pool2d")
     assert layer.operator is flexpool.operators()[name]
     assert (layer.kernel_size, layer.stride) == (2, 2)
 
@@ -96,6 +111,7 @@ def test_an_operator_with_a_second_input_is_refused_with_the_layer_that_takes_it
         (Weight(), ["a, an array of the kernel's shape, or of (channels, *kernel)"]),
         (Param(1.0), []),
         (Weight(np.ones), []),
+        (Weight(first=0.1), []),
         (Random(), []),
     ],
 )

@@ -41,14 +41,19 @@ def fits(settings, windows):
     return all(weight.shape[1] == windows.positions for weight in weights)
 
 
-# The windows for which numba_cpu runs in `make test`: compiling takes seconds, in space many.
-QUICK = {"float32": {"k2", "sparse", "empty", "line"}, "float64": {"k2", "overlap", "line"}}
-QUICK_IN_SPACE = {"max", "avg", "blur"}  # in float64
+# For what numba_cpu runs in `make test`: compiling takes seconds, and operators are many. With
+# its own settings each is compiled for a few windows; some, of every kind, for more.
+QUICK = {"float32": {"k2", "sparse", "empty", "line"}, "float64": {"line"}}
+QUICK_WITH_OTHER_SETTINGS = {"line"}
+QUICK_OVERLAPPING = {"max", "avg", "soft", "median", "blur", "lip", "stochastic", "ordinal"}
+QUICK_IN_SPACE = {"max", "avg", "blur"}
 
 
-def marks(name, place, backend, dtype):
-    quick = place.split("-")[0] in QUICK[dtype]
-    quick |= place == "space" and dtype == "float64" and name in QUICK_IN_SPACE
+def marks(name, number, place, backend, dtype):
+    kind = place.split("-")[0]
+    quick = kind in (QUICK[dtype] if number == 0 else QUICK_WITH_OTHER_SETTINGS)
+    quick |= kind == "overlap" and dtype == "float64" and name in QUICK_OVERLAPPING
+    quick |= kind == "space" and dtype == "float64" and name in QUICK_IN_SPACE
     return [pytest.mark.heavy] if backend == "numba_cpu" and not quick else []
 
 
@@ -56,7 +61,7 @@ CASES = [
     pytest.param(
         *(name, number, place, backend, dtype),
         id=f"{name}-{spelled(settings)}-{place}-{backend}-{dtype}",
-        marks=marks(name, place, backend, dtype),
+        marks=marks(name, number, place, backend, dtype),
     )
     for name in operators()
     for number, settings in enumerate(SETTINGS.get(name, [{}]))

@@ -53,7 +53,8 @@ def test_example_is_short(name):
 @pytest.mark.parametrize("name", operators())
 def test_paper_is_the_reference(name):
     reference = " ".join(find(name).doc.split("\nReference:\n")[1].split())
-    assert re.match(r"[A-Z]\w+(, [A-Z]\w+)* \(\d{4}\), .+", find(name).paper)
+    author = r"[^\W\d_][\w-]+( [A-Z]\w+)?"
+    assert re.match(rf"{author}(, {author})* \(\d{{4}}\), .+", find(name).paper)
     assert reference == f"{find(name).paper}."
 
 

@@ -27,14 +27,17 @@ class Given:
     """The arguments of an operator, by what they vary over.
 
     ``numbers`` are the same everywhere or hold one per channel, ``positions`` have the kernel's
-    shape or (C, *kernel), ``elements`` the input's and ``windows`` the output's; ``options`` are
-    handed on as they are.
+    shape or (C, *kernel), ``ranks`` the shape (1, K) or (C, K), ``elements`` the input's,
+    ``windows`` and ``drawn`` the output's, the last without derivatives; ``options`` are handed on
+    as they are.
     """
 
     numbers: dict = field(default_factory=dict)
     positions: dict = field(default_factory=dict)
     elements: dict = field(default_factory=dict)
     windows: dict = field(default_factory=dict)
+    ranks: dict = field(default_factory=dict)
+    drawn: dict = field(default_factory=dict)
     options: dict = field(default_factory=dict)
 
     def of(self, n, c, output, place):
@@ -47,8 +50,10 @@ class Given:
             found[name] = flat[c if len(flat) > 1 else 0, place.taps]
         for name, value in self.elements.items():
             found[name] = np.array([value[(n, c, *element)] for element in place.elements])
-        for name, value in self.windows.items():
+        for name, value in {**self.windows, **self.drawn}.items():
             found[name] = value[(n, c, *output)]
+        for name, value in self.ranks.items():
+            found[name] = value[c if len(value) > 1 else 0, : len(place.taps)]
         return found
 
 
@@ -71,9 +76,9 @@ def places(sizes, kernel, stride, padding, dilation, ceil_mode):
     each = list(zip(sizes, kernel, stride, padding, dilation, strict=True))
     counts = [outputs(*dimension, ceil_mode) for dimension in each]
     found = {}
-    for output in itertools.product(*map(range, counts)):
+    for output in np.ndindex(*counts):
         elements, taps, padded_count = [], [], 0
-        for tap, steps in enumerate(itertools.product(*map(range, kernel))):
+        for tap, steps in enumerate(np.ndindex(*kernel)):
             at = [
                 o * s - before + d * u
                 for o, u, (_, _, s, (before, _), d) in zip(output, steps, each, strict=True)
@@ -92,7 +97,8 @@ def apply(name, x, kernel, stride, padding, dilation, ceil_mode, given=None, gy=
     """Pool x, of shape (N, C, *sizes), and give the derivatives of sum(gy * y).
 
     ``padding`` holds pairs (before, after), everything else one int per dimension. The derivatives
-    are of the input's shape, summed to (C,) for numbers and to (C, K) for positions.
+    are of the input's shape, or of the output's, summed to (C,) for numbers and to (C, K) for
+    positions and ranks.
     """
     oracle = importlib.import_module(f"oracles.{name}")
     given = given or Given()
@@ -102,8 +108,10 @@ def apply(name, x, kernel, stride, padding, dilation, ceil_mode, given=None, gy=
     derivatives = {"x": np.zeros(x.shape)}
     derivatives |= {key: np.zeros(x.shape) for key in given.elements}
     derivatives |= {key: np.zeros(x.shape[1]) for key in given.numbers}
-    derivatives |= {key: np.zeros((x.shape[1], int(np.prod(kernel)))) for key in given.positions}
-    for n, c, output in itertools.product(*map(range, x.shape[:2]), windows):
+    positions = x.shape[1], int(np.prod(kernel))
+    derivatives |= {key: np.zeros(positions) for key in {**given.positions, **given.ranks}}
+    derivatives |= {key: np.zeros(y.shape) for key in given.windows}
+    for (n, c), output in itertools.product(np.ndindex(*x.shape[:2]), windows):
         place = windows[output]
         window = np.array([x[(n, c, *element)] for element in place.elements], dtype=np.float64)
         arguments = given.of(n, c, output, place)
@@ -118,6 +126,10 @@ def apply(name, x, kernel, stride, padding, dilation, ceil_mode, given=None, gy=
                 derivatives[key][c] += share
             elif key in given.positions:
                 derivatives[key][c, place.taps] += share
+            elif key in given.ranks:
+                derivatives[key][c, : len(share)] += share
+            elif key in given.windows:
+                derivatives[key][(n, c, *output)] += share
             else:
                 for element, part in zip(place.elements, share, strict=True):
                     derivatives[key][(n, c, *element)] += part

@@ -3,12 +3,13 @@
 import numpy as np
 
 
-def pool(window):
+def pool(window, gradient="exact"):
     return np.sum(_weights(window) * window) if len(window) else np.nan
 
 
-def gradient(window):
-    return {"x": _weights(window) * (1 + _deviations(window))}
+def gradient(window, gradient="exact"):
+    moving = _deviations(window) if gradient == "exact" else 0
+    return {"x": _weights(window) * (1 + moving)}
 
 
 def _deviations(window):

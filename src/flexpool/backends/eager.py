@@ -73,6 +73,10 @@ class _Walk:
     def result(self, output: Output) -> Any:
         """Bring a result into its shape."""
         xp, present = self._xp, self._windows.present
+        if output.onto & Grid.RANK:
+            whole = (*self._shape, self._windows.positions)
+            spread = xp.broadcast_to(self._values[output.node], whole)
+            return xp.sum_but(spread, (1, spread.ndim - 1))
         if not output.onto & (Grid.ELEMENT | Grid.POSITION):
             spread = xp.broadcast_to(self._values[output.node], self._shape)
             return xp.copy(spread) if output.onto == Grid.WINDOW else xp.sum_but(spread, (1,))
@@ -108,6 +112,10 @@ class _Walk:
                 return xp.cumsum_last(self._repeated(self._masked(node.args[0], 0.0)))
             case "rank":
                 return self._rank(self._repeated(self._inside(node.args[0])))
+            case "pick":
+                return self._picked(node)
+            case "place":
+                return self._placed(node)
         once = not node.grid.inside or _of_the_element_alone(node)
         args = [self._values[arg] if once else self._inside(arg) for arg in node.args]
         return xp.FUNCTIONS[node.op](*args)
@@ -175,6 +183,23 @@ class _Walk:
         if present is not None:
             before = before & present[..., None, :]
         return xp.sum_last(xp.floats(before))
+
+    def _picked(self, node: Node) -> Any:
+        """Look the weights up under the ranks; both repeated to one shape."""
+        xp = self._xp
+        weights, rank = (self._values[arg] for arg in node.args)
+        weights = xp.broadcast_to(weights, (*rank.shape[:-1], weights.shape[-1]))
+        return xp.take_last(weights, xp.ints(rank))
+
+    def _placed(self, node: Node) -> Any:
+        """Take for each rank, along the last axis but one, the value that has it."""
+        xp, rank = self._xp, self._values[node.args[1]]
+        values = xp.broadcast_to(self._masked(node.args[0], 0.0), rank.shape)
+        ranks = xp.floats(xp.arange(self._windows.positions))
+        hit = rank[..., None, :] == ranks[:, None]
+        if self._windows.present is not None:
+            hit = hit & self._windows.present[..., None, :]
+        return xp.sum_last(xp.where(hit, values[..., None, :], 0.0))
 
 
 def _of_the_element_alone(node: Node) -> bool:

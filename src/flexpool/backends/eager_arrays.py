@@ -22,7 +22,9 @@ class NumpyArrays:
         "neg": np.negative,
         "abs": np.abs,
         "exp": np.exp,
+        "expm1": np.expm1,
         "log": np.log,
+        "log1p": np.log1p,
         "sqrt": np.sqrt,
         "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
         "tanh": np.tanh,
@@ -77,6 +79,10 @@ class NumpyArrays:
     def floats(self, array: np.ndarray) -> np.ndarray:
         """Convert integers or booleans."""
         return array.astype(self._dtype)
+
+    def ints(self, array: np.ndarray) -> np.ndarray:
+        """Convert whole numbers to 64-bit integers."""
+        return array.astype(np.int64)
 
     def copy(self, array: np.ndarray) -> np.ndarray:
         """Make a contiguous array that shares no memory."""

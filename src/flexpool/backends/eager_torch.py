@@ -24,7 +24,9 @@ class TorchArrays:
         "neg": torch.neg,
         "abs": torch.abs,
         "exp": torch.exp,
+        "expm1": torch.expm1,
         "log": torch.log,
+        "log1p": torch.log1p,
         "sqrt": torch.sqrt,
         "sigmoid": torch.sigmoid,
         "tanh": torch.tanh,
@@ -81,6 +83,10 @@ class TorchArrays:
     def floats(self, array: Tensor) -> Tensor:
         """Convert integers or booleans."""
         return array.to(self._dtype)
+
+    def ints(self, array: Tensor) -> Tensor:
+        """Convert whole numbers to 64-bit integers."""
+        return array.to(torch.int64)
 
     def copy(self, array: Tensor) -> Tensor:
         """Make a contiguous array that shares no memory."""

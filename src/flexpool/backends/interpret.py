@@ -57,6 +57,7 @@ class _Window:
         elements: the indices of its elements in the input, one array per dimension.
         taps: the numbers of its elements in the whole kernel.
         padded_count: how many elements it has, the padding included.
+        positions: how many the whole kernel has.
     """
 
     image: int
@@ -65,6 +66,7 @@ class _Window:
     elements: tuple[np.ndarray, ...]
     taps: np.ndarray
     padded_count: int
+    positions: int
 
 
 def _windows(geometry: Geometry, image: int, channel: int) -> Iterator[_Window]:
@@ -83,7 +85,8 @@ def _windows(geometry: Geometry, image: int, channel: int) -> Iterator[_Window]:
             taps = taps * size + inside[:, dimension]
         counts = zip(geometry.padded_counts, place, strict=True)
         padded = int(np.prod([count[i] for count, i in counts]))
-        yield _Window(image, channel, place, tuple(elements), taps, padded)
+        positions = geometry.positions
+        yield _Window(image, channel, place, tuple(elements), taps, padded, positions)
 
 
 def _is_read(node: Node) -> bool:
@@ -105,6 +108,16 @@ def _read(array: np.ndarray, node: Node, window: _Window) -> Any:
         return array[window.image, window.channel][window.place]
     channel = window.channel if len(array) > 1 else 0
     return array[channel, window.taps] if node.grid & Grid.POSITION else array[channel]
+
+
+def _pick(weights: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    return weights[rank.astype(np.int64)]
+
+
+def _place(window: _Window, values: Any, rank: np.ndarray) -> np.ndarray:
+    placed = np.zeros(window.positions)
+    placed[rank.astype(np.int64)] = values
+    return placed
 
 
 def _put(result: np.ndarray, onto: Grid, value: Any, window: _Window) -> None:
@@ -168,7 +181,9 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "neg": np.negative,
     "abs": np.abs,
     "exp": np.exp,
+    "expm1": np.expm1,
     "log": np.log,
+    "log1p": np.log1p,
     "sqrt": np.sqrt,
     "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
     "tanh": np.tanh,
@@ -206,6 +221,8 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "argmin": lambda window, node, a: _tap_at(window, _argmin(a)),
     "rank": lambda window, node, a: _rank(_spread(window, a)),
     "cumsum": lambda window, node, a: np.cumsum(_spread(window, a)),
+    "pick": lambda window, node, weights, rank: _pick(weights, rank),
+    "place": lambda window, node, values, rank: _place(window, values, rank),
     **{
         op: lambda window, node, *args, compute=compute: compute(*args)
         for op, compute in _ELEMENTWISE.items()

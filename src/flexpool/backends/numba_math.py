@@ -32,10 +32,12 @@ __all__ = [
     "add_row",
     "choose",
     "exp",
+    "expm1",
     "fetch_ahead",
     "floor",
     "index_of",
     "log",
+    "log1p",
     "power",
     "row",
     "row_with_edges",
@@ -168,6 +170,7 @@ class _Format:
         self.largest = real(math.log(float(np.finfo(real).max)))
         self.smallest = real(math.log(float(np.finfo(real).tiny)) - mantissa * math.log(2) - 1)
         self.exp_terms = tuple(real(1 / math.factorial(n)) for n in range(terms, -1, -1))
+        self.expm1_terms = tuple(real(1 / math.factorial(n + 1)) for n in range(terms, -1, -1))
         odd = 9 if mantissa == 23 else 21
         self.log_terms = tuple(real(2 / n) for n in range(odd, 1, -2))
 
@@ -298,6 +301,64 @@ def add_row(onto: Any, values: Any, count: Any, begin: Any, width: Any) -> Any:
         line[i] += new[i]
 
 
+LANES = 8  # values that pack moves at once; two instructions where vectors are shorter
+
+
+@_intrinsic
+def _copy_lanes(typing: Any, onto: Any, to: Any, line: Any, at: Any) -> Any:
+    """Copy LANES neighbouring values."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        target = context.make_array(onto)(context, builder, args[0])
+        source = context.make_array(line)(context, builder, args[2])
+        scalar = source.data.type.pointee
+        lanes, size = ir.VectorType(scalar, LANES).as_pointer(), context.get_abi_sizeof(scalar)
+        begin = builder.bitcast(builder.gep(source.data, [args[3]]), lanes)
+        place = builder.bitcast(builder.gep(target.data, [args[1]]), lanes)
+        builder.store(builder.load(begin, align=size), place, align=size)
+        return context.get_dummy_value()
+
+    return types.void(onto, to, line, at), generate
+
+
+@njit(error_model="numpy", forceinline=True)
+def unharmed(count: Any, step: Any, length: Any) -> Any:
+    """Count the runs that may be copied with whole lanes, the others following ``step`` apart.
+
+    What is too much of a run must be overwritten by a later one, and not go beyond the last.
+    """
+    surplus = (length + LANES - 1) // LANES * LANES - length
+    return max(0, count - (surplus + step - 1) // step)
+
+
+@njit(error_model="numpy", forceinline=True)
+def copy_lanes(onto: Any, to: Any, line: Any, at: Any, length: Any) -> Any:
+    """Copy a run of values, and what is missing to whole lanes."""
+    _copy_lanes(onto, to, line, at)
+    for c in range(LANES, length, LANES):
+        _copy_lanes(onto, to + c, line, at + c)
+
+
+@njit(error_model="numpy", forceinline=True)
+def copy_exactly(onto: Any, to: Any, line: Any, at: Any, length: Any) -> Any:
+    """Copy a run of values."""
+    for c in range(length):
+        onto[to + c] = line[at + c]
+
+
+@njit(error_model="numpy", forceinline=True)
+def pack(line: Any, step: Any, length: Any, count: Any, onto: Any) -> Any:
+    """Copy runs of values that lie ``step`` apart next to each other.
+
+    ``onto`` has room for LANES more.
+    """
+    safe = unharmed(count, step, length)
+    for i in range(safe):
+        copy_lanes(onto, i * length, line, i * step, length)
+    for i in range(safe, count):
+        copy_exactly(onto, i * length, line, i * step, length)
+
+
 def exp(a: Any) -> Any:
     """Raise e to the power a."""
 
@@ -319,6 +380,22 @@ def _exp(a: Any) -> Any:
         value = choose(a > largest, infinity, value)
         value = choose(a < smallest, zero, value)
         return choose(a != a, a, value)
+
+    return implementation
+
+
+def expm1(a: Any) -> Any:
+    """Compute exp(a) - 1."""
+
+
+@overload(expm1, jit_options=_OPTIONS)
+def _expm1(a: Any) -> Any:
+    f = _format(a)
+    one, half, polynomial = f.real(1), f.real(0.5), _polynomial(f.expm1_terms)
+
+    def implementation(a: Any) -> Any:
+        inside = _larger(_smaller(a, half), -half)
+        return choose(abs(a) < half, inside * polynomial(inside), exp(a) - one)
 
     return implementation
 
@@ -392,6 +469,25 @@ def _log(a: Any) -> Any:
         value = choose(a == zero, -infinity, value)
         value = choose(a < zero, nan, value)
         return choose(a != a, a, value)
+
+    return implementation
+
+
+def log1p(a: Any) -> Any:
+    """Compute log(1 + a)."""
+
+
+@overload(log1p, jit_options=_OPTIONS)
+def _log1p(a: Any) -> Any:
+    """Give back to the logarithm of the rounded sum what rounding took."""
+    real = _format(a).real
+    one, zero, infinity = real(1), real(0), real(np.inf)
+
+    def implementation(a: Any) -> Any:
+        near = a + one
+        value = log(near) - ((near - one) - a) / near
+        value = choose(near == zero, -infinity, value)
+        return choose(a == infinity, infinity, value)
 
     return implementation
 

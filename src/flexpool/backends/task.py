@@ -12,12 +12,13 @@ Every backend is a module with two functions:
 ``WINDOW``          (N, C, *output_shape)
 ``CHANNEL``         (1,) or (C,)
 ``POSITION``        (1, K) or (C, K); K counts the kernel's positions, row-major
+``RANK``            (1, K) or (C, K); the ranks of a window without absent elements
 random              the seed, an int in [0, 2**63)
 =================== =========================================================
 
 Results are shaped by where they go (``Output.onto``): (N, C, *output_shape) for ``WINDOW``,
 (N, C, *sizes) for ``ELEMENT``, summed over all windows to (C,) for ``CHANNEL`` and to (C, K) for
-``POSITION``.
+``POSITION`` and ``RANK``.
 """
 
 from __future__ import annotations
@@ -119,4 +120,4 @@ class Task:
         if output.onto == Grid.ELEMENT:
             return (*self.batch, *self.geometry.sizes)
         channels = self.batch[1]
-        return (channels, self.geometry.positions) if output.onto & Grid.POSITION else (channels,)
+        return (channels, self.geometry.positions) if output.onto.in_kernel else (channels,)

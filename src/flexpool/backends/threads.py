@@ -17,9 +17,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["limit", "run"]
 
-# Elements for which it pays to wake one more thread: that takes 30 to 50 microseconds, in which a
-# kernel of plain sums gets through as many.
-GRAIN = 100_000
+# Elements for which it pays to wake one more thread: that takes about 100 microseconds all in all,
+# in which a kernel of plain sums gets through a few hundred thousand.
+GRAIN = 500_000
 
 # More than one chunk per thread, so that a slow core holds up little; few, since each is a call.
 CHUNKS_PER_THREAD = 4

@@ -157,7 +157,7 @@ def problem(choice: Choice, direction: str, threads: int) -> Problem:
         elif isinstance(argument, OnOutput) and argument.required:
             others[name] = make((*case.shape[:2], *sizes))
         elif isinstance(argument, Weight) and argument.required:
-            others[name] = make(case.kernel, spatial=False)
+            others[name] = make(argument.shape(case.kernel), spatial=False)
     settings = dict(_SETTINGS.get(choice.operator, {}))
     settings |= {
         name: next(n for n in (1.0, 0.5, 2.0) if argument.holds(n))

@@ -38,6 +38,7 @@ LAWS = {
 KINDS = {
     "Param": "one number, or one per channel",
     "Weight": "one number per position, or per channel and position",
+    "RankWeight": "one number per rank, or per channel and rank",
     "OnInput": "one number per element of the input",
     "OnOutput": "one number per window",
     "Random": "random number, from the caller's seed",

@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from flexpool.ir.nodes import Graph, Grid, Node, Output, constant, element, is_constant, leaf, make
+from flexpool.ir.nodes import (
+    Graph,
+    Grid,
+    Node,
+    Output,
+    constant,
+    element,
+    is_constant,
+    leaf,
+    make,
+    place,
+)
 from flexpool.ir.simplify import simplify
 
 __all__ = ["differentiate", "gradient_name"]
@@ -49,7 +60,7 @@ def differentiate(graph: Graph, wanted: Mapping[str, Grid]) -> Graph:
             continue
         for arg, share in zip(node.args, rule(node, adjoint), strict=True):
             if share is not None and not arg.mask:
-                spread = node.grid.inside and not arg.grid.inside
+                spread = node.grid.inside and not arg.grid.inside and share.op != "place"
                 _add_to(adjoints, arg, make("sum", share) if spread else share)
     leaves = graph.leaves()
     outputs = []
@@ -61,6 +72,9 @@ def differentiate(graph: Graph, wanted: Mapping[str, Grid]) -> Graph:
 
 def _add_to(adjoints: dict[int, Node], node: Node, share: Node) -> None:
     known = adjoints.get(id(node))
+    if known is not None and share.op == "place":  # all by the same rank, as traced
+        share = place(make("add", known.args[0], share.args[0]), share.args[1])
+        known = None
     adjoints[id(node)] = share if known is None else make("add", known, share)
 
 
@@ -141,6 +155,10 @@ def _chosen_rule(chooser: str, node: Node, adjoint: Node) -> tuple[Node, ...]:
     return (make("where", chosen, adjoint, constant(0)),)
 
 
+def _pick_rule(node: Node, adjoint: Node) -> tuple[Node | None, ...]:
+    return place(adjoint, node.args[1]), None
+
+
 def _cumsum_rule(node: Node, adjoint: Node) -> tuple[Node, ...]:
     """Each element is part of the sums from its own on: all of them, less those before."""
     before = make("sub", make("cumsum", adjoint), adjoint)
@@ -151,7 +169,9 @@ _RULES: dict[str, Rule] = {
     "neg": lambda node, adjoint: (make("neg", adjoint),),
     "abs": _sign_rule,
     "exp": lambda node, adjoint: (make("mul", adjoint, node),),
+    "expm1": lambda node, adjoint: (make("mul", adjoint, make("exp", node.args[0])),),
     "log": lambda node, adjoint: (make("div", adjoint, node.args[0]),),
+    "log1p": lambda node, adjoint: (make("div", adjoint, make("add", constant(1), node.args[0])),),
     "sqrt": _sqrt_rule,
     "sigmoid": _sigmoid_rule,
     "tanh": _tanh_rule,
@@ -165,6 +185,7 @@ _RULES: dict[str, Rule] = {
     "where": _where_rule,
     "sum": lambda node, adjoint: (adjoint,),
     "cumsum": _cumsum_rule,
+    "pick": _pick_rule,
     "max": lambda node, adjoint: _chosen_rule("argmax", node, adjoint),
     "min": lambda node, adjoint: _chosen_rule("argmin", node, adjoint),
 }

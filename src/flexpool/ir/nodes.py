@@ -7,7 +7,8 @@ A graph describes the work for *one* window. Each node knows over what its value
 * over ``ELEMENT`` or ``CHANNEL`` alone: the same in every window that holds the element, so it may
   be computed once per input, and a reduction of it is separable (rows first, then columns);
 * over ``WINDOW`` only: computed once per window;
-* over ``CHANNEL`` or nothing: computed once per channel.
+* over ``CHANNEL`` or nothing: computed once per channel;
+* over ``RANK``: weights that belong to ranks, read through an element's rank.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ __all__ = [
     "is_constant",
     "leaf",
     "make",
+    "pick",
+    "place",
     "random",
     "separable",
     "text",
@@ -49,6 +52,8 @@ class Grid(enum.Flag):
         POSITION: one per position in the window, the same in all windows (a weight).
         ELEMENT: one per element of the input, whatever the window.
         WINDOW: one per window, that is, per element of the output.
+        RANK: one per rank in the window, the same in all windows: the first belongs to the element
+            of rank 0. Only :func:`pick` reads such values, and only :func:`place` makes them.
     """
 
     NOTHING = 0
@@ -56,14 +61,22 @@ class Grid(enum.Flag):
     POSITION = 2
     ELEMENT = 4
     WINDOW = 8
+    RANK = 16
 
     @property
     def inside(self) -> bool:
         """Whether the value differs from one element of a window to the next."""
         return bool(self & (Grid.POSITION | Grid.ELEMENT))
 
+    @property
+    def in_kernel(self) -> bool:
+        """Whether an array of such values has one per place in the kernel: by position or rank."""
+        return bool(self & (Grid.POSITION | Grid.RANK))
 
-UNARY = frozenset({"neg", "abs", "exp", "log", "sqrt", "sigmoid", "tanh", "sign", "floor"})
+
+UNARY = frozenset(
+    {"neg", "abs", "exp", "expm1", "log", "log1p", "sqrt", "sigmoid", "tanh", "sign", "floor"}
+)
 BINARY = frozenset({"add", "sub", "mul", "div", "pow", "maximum", "minimum"})
 COMPARISONS = frozenset({"lt", "le", "eq", "ne"})
 LOGIC = frozenset({"and", "or", "not"})
@@ -77,7 +90,7 @@ class Node:
 
     Attributes:
         op: what it is: ``constant``, ``leaf``, ``random``, ``count``, ``tap``, ``detach``,
-            ``where``, or a member of the sets of this module.
+            ``where``, ``pick``, ``place``, or a member of the sets of this module.
         args: the nodes it is computed from.
         value: the number of a constant; the name of a leaf or a random number; for ``count``,
             whether the padding counts.
@@ -104,8 +117,8 @@ class Output:
         name: what it is called; in a gradient, the leaf it belongs to.
         node: its value in the work for one window.
         onto: where the values go. ``WINDOW``: an array of the output's shape. ``ELEMENT``: an array
-            of the input's shape, to which every window *adds*. ``CHANNEL`` and ``POSITION``: a sum
-            over all windows, per channel or per channel and position.
+            of the input's shape, to which every window *adds*. ``CHANNEL``, ``POSITION`` and
+            ``RANK``: a sum over all windows, per channel, or per channel and position or rank.
     """
 
     name: str
@@ -162,6 +175,10 @@ def make(op: str, *args: Node) -> Node:
     grid = Grid.NOTHING
     for arg in args:
         grid |= arg.grid
+    if op == "pick":
+        return Node(op, args, None, grid & ~Grid.RANK, mask=False)
+    if op == "place":
+        return Node(op, args, None, grid & Grid.CHANNEL | Grid.WINDOW | Grid.RANK, mask=False)
     if op in ("sum", "max", "min") and not grid.inside:
         return make("mul", args[0], count()) if op == "sum" else args[0]
     if op in REDUCTIONS:
@@ -171,6 +188,19 @@ def make(op: str, *args: Node) -> Node:
         return Node(op, args, None, grid | Grid.POSITION | Grid.WINDOW, mask=False)
     is_mask = op in COMPARISONS or op in LOGIC or (op == "detach" and args[0].mask)
     return Node(op, args, None, grid, is_mask)
+
+
+def pick(weights: Node, rank: Node) -> Node:
+    """Read for every element the value of its rank: ``out[i] = weights[rank[i]]``."""
+    return make("pick", weights, rank)
+
+
+def place(values: Node, rank: Node) -> Node:
+    """Arrange values by the ranks of their elements: ``out[rank[i]] = values[i]``.
+
+    The adjoint of :func:`pick`. Ranks that a window does not have get nothing.
+    """
+    return make("place", values, rank)
 
 
 def is_constant(node: Node, value: float | None = None) -> bool:

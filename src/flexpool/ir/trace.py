@@ -8,17 +8,29 @@ from types import FrameType, TracebackType
 from typing import NoReturn
 
 from flexpool.errors import FlexpoolError, TraceError
-from flexpool.ir.nodes import Graph, Grid, Node, Output, constant, count, element, make
+from flexpool.ir.nodes import (
+    Graph,
+    Grid,
+    Node,
+    Output,
+    constant,
+    count,
+    element,
+    make,
+    pick,
+)
 from flexpool.ir.simplify import simplify
 from flexpool.ir.verify import verify
 
 __all__ = ["FUNCTIONS", "METHODS", "Value", "as_value", "elementwise", "trace"]
 
 FUNCTIONS = (
-    "abs clip exp floor isnan log maximum minimum sigmoid sign sqrt tanh where",
+    "abs clip exp expm1 floor isnan log log1p maximum minimum sigmoid sign sqrt tanh where",
     "+ - * / **  < <= > >= == !=  & | ~",
 )
-METHODS = "sum mean max min count rank cumsum first_max first_min argmax argmin tap detach"
+METHODS = (
+    "sum mean max min count rank by_rank_of cumsum first_max first_min argmax argmin tap detach"
+)
 
 
 class Value:
@@ -149,6 +161,12 @@ class Value:
         """Number the elements by falling value from 0; ties by position; NaN come first."""
         return elementwise("rank", self)
 
+    def by_rank_of(self, values: Value) -> Value:
+        """Give each element the weight of its rank among values; for a weight per rank only."""
+        if not self.node.grid & Grid.RANK:
+            raise TraceError(f"by_rank_of belongs to a RankWeight, got {self.node!r}.")
+        return Value(pick(self.node, as_value(values).rank().node))
+
     def cumsum(self) -> Value:
         """Add up the elements so far, in row-major order."""
         return elementwise("cumsum", self)
@@ -194,6 +212,11 @@ def as_value(item: object) -> Value:
 def elementwise(op: str, *args: object) -> Value:
     """Write down one operation on values or numbers."""
     nodes = tuple(as_value(arg).node for arg in args)
+    for node in nodes:
+        if node.grid & Grid.RANK:
+            raise TraceError(
+                f"{node!r} holds one weight per rank. Read it as {node!r}.by_rank_of(x)."
+            )
     for position, node in enumerate(nodes):
         wanted = op in ("and", "or", "not") or (op == "where" and position == 0)
         if node.mask and not wanted and op != "detach":
@@ -221,6 +244,8 @@ def trace(
     """
     try:
         result = as_value(formula(**arguments))
+        if result.node.grid & Grid.RANK:
+            elementwise("add", result, 0)
         if result.node.mask:
             result = elementwise("add", result, 0)
         if result.node.grid.inside:
@@ -234,7 +259,22 @@ def trace(
         raise _located(error, formula) from error
     graph = simplify(Graph((Output(name, result.node, onto),)))
     verify(graph)
+    _check_ranks(graph, formula)
     return graph
+
+
+def _check_ranks(graph: Graph, formula: Callable[..., object]) -> None:
+    """Refuse one weight read by the ranks of several values: its gradient has one order only."""
+    order: dict[Node, Node] = {}
+    for node in graph.nodes():
+        if node.op == "pick" and order.setdefault(node.args[0], node.args[1]) is not node.args[1]:
+            first, second = order[node.args[0]], node.args[1]
+            raise _located(
+                TraceError(
+                    f"{node.args[0]!r} is read by {first!r} and by {second!r}. Take two weights."
+                ),
+                formula,
+            )
 
 
 def _located(error: Exception, formula: Callable[..., object]) -> TraceError:

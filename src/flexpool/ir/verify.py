@@ -10,7 +10,10 @@ _LEAVES = {
     "constant": (float, {Grid.NOTHING}),
     "leaf": (
         str,
-        {Grid.CHANNEL, Grid.ELEMENT, Grid.WINDOW, Grid.POSITION | Grid.CHANNEL},
+        {
+            *(Grid.CHANNEL, Grid.ELEMENT, Grid.WINDOW),
+            *(Grid.POSITION | Grid.CHANNEL, Grid.RANK | Grid.CHANNEL),
+        },
     ),
     "random": (str, {Grid.WINDOW}),
     "count": (bool, {Grid.WINDOW}),
@@ -18,7 +21,7 @@ _LEAVES = {
 }
 _ARITY = {
     **dict.fromkeys(UNARY | REDUCTIONS | SCANS | {"not", "detach"}, 1),
-    **dict.fromkeys(BINARY | COMPARISONS | {"and", "or"}, 2),
+    **dict.fromkeys(BINARY | COMPARISONS | {"and", "or", "pick", "place"}, 2),
     "where": 3,
 }
 
@@ -41,6 +44,12 @@ def verify(graph: Graph) -> None:
             inside_allowed or not output.node.grid.inside,
             f"{output.name} goes onto {output.onto} but differs inside a window: {output.node!r}",
         )
+        placed = output.node.op == "place" or output.node.op == "constant"
+        by_rank = bool(output.onto & Grid.RANK)
+        _require(
+            placed if by_rank else not output.node.grid & Grid.RANK,
+            f"{output.name} goes onto {output.onto}: {output.node!r}",
+        )
 
 
 def _verify_node(node: Node) -> None:
@@ -55,6 +64,11 @@ def _verify_node(node: Node) -> None:
         wants_mask = node.op in ("and", "or", "not") or (node.op == "where" and position == 0)
         right = arg.mask == wants_mask or node.op == "detach"
         _require(right, f"argument {position} of {node!r} is of the wrong kind")
+        weights = node.op == "pick" and position == 0
+        by_rank = bool(arg.grid & Grid.RANK)
+        _require(by_rank == weights, f"argument {position} of {node!r} is on {arg.grid}")
+    if node.op in ("pick", "place"):
+        _require(node.args[1].op == "rank", f"no rank to go by: {node!r}")
     if node.op in REDUCTIONS:
         _require(node.args[0].grid.inside, f"nothing to go over: {node!r}")
     again = make(node.op, *node.args)

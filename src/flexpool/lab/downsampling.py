@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from flexpool.declare import OnInput, OnOutput, Operator, Random, operators
+from flexpool.declare import Argument, OnInput, OnOutput, Operator, Random, Weight, operators
 from flexpool.errors import ArgumentError, expected, unknown
 from flexpool.nn.block import blocks
 from flexpool.nn.generate import camel_case, class_named
@@ -52,8 +52,13 @@ def _needs(operator: Operator) -> list[str]:
         f"{name}, {argument.domain}"
         for name, argument in operator.arguments.items()
         if isinstance(argument, OnInput | OnOutput)
-        or (argument.required and not isinstance(argument, Random))
+        or (argument.required and not isinstance(argument, Random) and not _starts(argument))
     ]
+
+
+def _starts(argument: Argument) -> bool:
+    """Tell whether a module has a first value for a weight that functions must be given."""
+    return isinstance(argument, Weight) and argument.first is not None
 
 
 def _pooling(operator: Operator) -> Downsampling:

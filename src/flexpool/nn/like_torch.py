@@ -5,6 +5,7 @@ What ours can do besides is a keyword that comes after torch's arguments.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from flexpool import functional
+from flexpool import functional, torch_small
 from flexpool.declare import find
 from flexpool.errors import ArgumentError, called, expected
 from flexpool.nn.module import AdaptivePool, Pooling, SlidingPool
@@ -45,6 +46,20 @@ class _Sliding(_ShownAsTorch, SlidingPool):
         return super().placed(**{name: _one(item) for name, item in geometry.items()})
 
 
+class _SmallByTorch(_Sliding):
+    """A module that leaves small inputs to PyTorch where that computes the same sooner."""
+
+    def forward(self, input: Tensor, *arrays: Tensor, **named: Tensor) -> Any:
+        """Pool an input; see :meth:`Pooling.forward`."""
+        if self.backend == "auto" and not arrays and not named and torch_small.is_small(input):
+            options = tuple([(name, getattr(self, name)) for name in self._options])
+            theirs = torch_small.by_torch(self.operator.name, self.window, options)
+            if theirs is not None and not getattr(self, "return_indices", False):
+                with contextlib.suppress(RuntimeError):  # the errors are ours
+                    return theirs(input)
+        return super().forward(input, *arrays, **named)
+
+
 class _ReturnsIndices(Pooling):
     """A module that can also say where each maximum lies."""
 
@@ -65,7 +80,7 @@ class _ReturnsIndices(Pooling):
         )
 
 
-class MaxPool(_ReturnsIndices, _Sliding):
+class MaxPool(_SmallByTorch, _ReturnsIndices):
     """Take the largest value of each window, as torch's module of the same name.
 
     Args:
@@ -100,7 +115,7 @@ class MaxPool(_ReturnsIndices, _Sliding):
         self.return_indices = return_indices
 
 
-class AvgPool(_Sliding):
+class AvgPool(_SmallByTorch):
     """Average each window, as torch's module of the same name.
 
     Args:

@@ -91,6 +91,7 @@ class Pooling(nn.Module):
             self._check_names(given, {"channels": channels, "learnable": learnable})
             self.operator.check(given)
             self._check_channels(channels)
+            self._deviations: dict[str, float] = {}
             self._initial = dict(self._initial_values(given, channels))
             self._keep_options(given)
             self._register(_learned(self.operator, learnable, self._initial))
@@ -101,10 +102,13 @@ class Pooling(nn.Module):
         raise NotImplementedError
 
     def reset_parameters(self) -> None:
-        """Give every number and weight the value it had at first."""
+        """Give every number and weight the value it had at first; what was drawn is drawn anew."""
         with torch.no_grad():
             for name, value in self._initial.items():
-                getattr(self, name).copy_(torch.from_numpy(value))
+                if name in self._deviations:
+                    getattr(self, name).normal_(0.0, self._deviations[name])
+                else:
+                    getattr(self, name).copy_(torch.from_numpy(value))
 
     def forward(self, input: Tensor, *arrays: Tensor, **named: Tensor) -> Tensor:
         """Pool an input.
@@ -202,12 +206,11 @@ class Pooling(nn.Module):
                 shapes = _shapes((), value, channels)
             elif isinstance(argument, Weight):
                 kernel = self._kernel()
-                default = given.get(name) is None and not argument.required and kernel is not None
-                value = argument.default(kernel) if default else self._value(name, argument, given)
-                value = _numbers(name, argument, value)
-                if value.ndim not in (self.dimensions, self.dimensions + 1):
+                value = _numbers(name, argument, self._first(name, argument, given, kernel))
+                axes = len(argument.shape((1,) * self.dimensions))
+                if value.ndim not in (axes, axes + 1):
                     raise ArgumentError(expected(name, f"to be {argument.domain}", value.tolist()))
-                inner = value.shape[-self.dimensions :] if kernel is None else kernel
+                inner = value.shape[-axes:] if kernel is None else argument.shape(kernel)
                 shapes = _shapes(inner, value, channels)
             else:
                 continue
@@ -215,6 +218,22 @@ class Pooling(nn.Module):
                 rule = f"to be of shape {' or '.join(map(str, shapes))}"
                 raise ArgumentError(expected(name, rule, value.shape))
             yield name, np.array(np.broadcast_to(value, shapes[-1]))
+
+    def _first(
+        self,
+        name: str,
+        argument: Weight,
+        given: Mapping[str, Any],
+        kernel: tuple[int, ...] | None,
+    ) -> Any:
+        """Give the value a weight starts with; where it is to be drawn, zeros for its shape."""
+        if given.get(name) is not None or kernel is None:
+            return self._value(name, argument, given)
+        if isinstance(argument.first, float):
+            self._deviations[name] = argument.first
+            return np.zeros(argument.shape(kernel))
+        start = argument.first if argument.required else argument.default
+        return self._value(name, argument, given) if start is None else start(kernel)
 
     def _kernel(self) -> tuple[int, ...] | None:
         """Give the shape of a weight, where the window has one whatever the input."""

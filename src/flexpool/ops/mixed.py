@@ -10,9 +10,12 @@ Args:
 
 Note:
     Nothing keeps a in [0, 1], as in the paper; outside, a result may leave the range of its window.
-    Padding counts neither for the maximum nor for the average. Ties go to the first maximum. NaN
-    propagates; a window without any element gives NaN. The paper's entry on arXiv names UCSD patent
-    dockets (SD2015-184, SD2016-053); what became of them is not known here.
+    The random form of Yu, Wang, Chen and Wei (2014), which draws the maximum or the average for a
+    whole feature map at once, is no formula of one window: draw an array of 0 and 1, one per
+    channel, and give it as a. Padding counts neither for the maximum nor for the average. Ties go
+    to the first maximum. NaN propagates; a window without any element gives NaN. The paper's entry
+    on arXiv names UCSD patent dockets (SD2015-184, SD2016-053); what became of them is not known
+    here.
 
 Example:
     >>> import numpy as np

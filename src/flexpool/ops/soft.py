@@ -4,11 +4,15 @@ $$ y = \frac{\sum_i e^{x_i}\, x_i}{\sum_i e^{x_i}} $$
 
 with $x_i$ the values of the window.
 
+Args:
+    gradient: "exact", or "detached" for that of the paper's own kernels, which take the weights as
+        constants. Default "exact".
+
 Note:
     Computed from the distances to the largest value, so nothing overflows and neither result nor
-    gradient loses digits where all values are large. The gradient is the exact one,
-    $w_i (1 + x_i - y)$ with $w_i$ the weights divided by their sum; it is negative for
-    $x_i < y - 1$. A NaN or an infinity gives NaN, and so does a window without any element.
+    gradient loses digits where all values are large. The exact gradient is $w_i (1 + x_i - y)$ with
+    $w_i$ the weights divided by their sum; it is negative for $x_i < y - 1$. The detached one is
+    $w_i$. A NaN or an infinity gives NaN, and so does a window without any element.
 
 Example:
     >>> import numpy as np
@@ -22,7 +26,7 @@ Reference:
     arXiv:2101.00440.
 """
 
-from flexpool.declare import operator
+from flexpool.declare import Option, operator
 from flexpool.math import exp
 
 
@@ -32,8 +36,8 @@ from flexpool.math import exp
     family="softmax-weighted",
     laws=("permutation", "between", "shift", "constant"),
 )
-def soft(x):
+def soft(x, gradient=Option("exact", choices=("exact", "detached"))):
     top = x.max().detach()
     d = x - top
-    w = exp(d)
+    w = exp(d) if gradient == "exact" else exp(d).detach()
     return top + (w * d).sum() / w.sum()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from flexpool.backends.numba_cpu.expressions import better, comes_before, expression, number
 from flexpool.backends.numba_cpu.plan import Names, Writer
-from flexpool.ir import Graph, Node
+from flexpool.ir import Graph, Grid, Node
 
 __all__ = ["Body"]
 
@@ -44,7 +44,11 @@ class Body:
                 continue
             if node.op == "rank":
                 self._rank(node)
-            elif node.grid.inside:
+            elif node.op == "pick":
+                self._pick(node)
+            elif node.op == "place":
+                self._place(node)
+            elif node.grid.inside or node.grid & Grid.RANK:
                 for k in range(self.positions):
                     self.writer.line(f"{self.names[node]}_{k} = {self._value(node, k)}")
             elif node.op in ("max", "min"):
@@ -58,7 +62,8 @@ class Body:
         """Name a value that has been computed, at a position if it differs from one to another."""
         if node.op == "constant":
             return number(float(node.value or 0))
-        return f"{self.names[node]}_{k}" if node.grid.inside else self.names[node]
+        several = node.grid.inside or node.grid & Grid.RANK
+        return f"{self.names[node]}_{k}" if several else self.names[node]
 
     def present(self, value: str, k: int, otherwise: str) -> str:
         """Take a value only if its position is present."""
@@ -118,3 +123,23 @@ class Body:
                 winner = later if loser == earlier else earlier
                 counts = self._wins(won, winner)
                 self.writer.line(f"{name}_{loser} += choose({counts}, F(1), F(0))")
+
+    def _pick(self, node: Node) -> None:
+        """Compare each rank with every number it may be."""
+        weights, rank = node.args
+        for k in range(self.positions):
+            name = f"{self.names[node]}_{k}"
+            self.writer.line(f"{name} = {self.value(weights, 0)}")
+            for r in range(1, self.positions):
+                hit = f"{self.value(rank, k)} == F({r})"
+                self.writer.line(f"{name} = choose({hit}, {self.value(weights, r)}, {name})")
+
+    def _place(self, node: Node) -> None:
+        """Give each rank the value of the element that has it."""
+        values, rank = node.args
+        for r in range(self.positions):
+            name = f"{self.names[node]}_{r}"
+            self.writer.line(f"{name} = F(0)")
+            for k in range(self.positions):
+                hit = self._wins(f"({self.value(rank, k)} == F({r}))", k)
+                self.writer.line(f"{name} = choose({hit}, {self.value(values, k)}, {name})")

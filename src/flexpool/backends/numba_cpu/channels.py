@@ -80,7 +80,7 @@ class Channels:
             return " * ".join(f"F(padded_{d}[o{d}])" for d in each)
         if node.grid == Grid.CHANNEL:
             return f"in_{name}[c]"
-        if node.grid & Grid.POSITION:
+        if node.grid.in_kernel:
             return f"in_{name}[{k}, c]"
         return f"{name}_r[c]" if node.grid == Grid.WINDOW else f"{name}_r{k}[c]"
 
@@ -91,7 +91,7 @@ class Channels:
         elif output.onto == Grid.ELEMENT:
             for k in range(self._spread(output)):
                 writer.line(f"{name}_row{k}[c] = {self.body.value(output.node, k)}")
-        elif output.onto & Grid.POSITION:
+        elif output.onto.in_kernel:
             for k in range(len(self.taps)):
                 writer.line(f"out_{name}[n, {k}, c] += {self.body.value(output.node, k)}")
         else:

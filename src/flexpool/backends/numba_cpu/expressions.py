@@ -9,7 +9,9 @@ from flexpool.ir import Node
 
 __all__ = ["better", "comes_before", "expression", "number"]
 
-_FUNCTIONS = frozenset({"abs", "exp", "log", "sqrt", "sigmoid", "tanh", "sign", "floor"})
+_FUNCTIONS = frozenset(
+    {"abs", "exp", "expm1", "log", "log1p", "sqrt", "sigmoid", "tanh", "sign", "floor"}
+)
 _INFIX = {
     "add": "+",
     "sub": "-",

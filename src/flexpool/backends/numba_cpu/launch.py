@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from flexpool.backends import kernel_files, memory, philox, threads
+from flexpool.backends.numba_cpu.packed import packs
 from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
 from flexpool.backends.numba_cpu.separable import is_separable
@@ -22,6 +23,9 @@ __all__ = ["available", "run", "source"]
 
 Array = np.ndarray[Any, Any]
 
+_SLOW = ("exp", "log", "pow", "tanh", "sigmoid", "rank")
+_LONG = 4  # times as long as a sum takes
+
 
 def available() -> str | None:
     """Return None: Numba is always installed."""
@@ -30,7 +34,7 @@ def available() -> str | None:
 
 def source(task: Task, channels_last: bool = False) -> str:
     """Give the source of a task's kernel, to be read."""
-    return program(task.graph, shape_of(task, channels_last)).text
+    return program(task.graph, _shape(task, channels_last)).text
 
 
 def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
@@ -43,8 +47,8 @@ def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
         return {o.name: found[o.name].reshape(task.shape_of(o)) for o in task.graph.outputs}
     launch = _launch(task, last)
     arguments = launch.arguments.copy()
-    for place, name, node in launch.leaves:
-        arguments[place] = _laid_out(leaves[name], node, task, last)
+    for place, name, over in launch.leaves:
+        arguments[place] = _laid_out(leaves[name], over, task, last)
     for place, name in launch.seeds:
         arguments[place : place + 2] = philox.split_seed(int(leaves[name]))
     results = {}
@@ -53,6 +57,11 @@ def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
     kernel = launch.kernel
     threads.run(lambda begin, end: kernel(begin, end, *arguments), launch.items, launch.work)
     return {o.name: _shaped(results[o.name], o, task, last) for o in task.graph.outputs}
+
+
+def _shape(task: Task, last: bool) -> Shape:
+    shape = shape_of(task, last)
+    return replace(shape, packed=packs(task.graph, shape, task.batch[1]))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -82,17 +91,17 @@ class _Launch:
         kernel: the compiled function.
         shape: the constants it was made for.
         arguments: all but the range of items, with gaps for what each call brings.
-        leaves: place, name and node of each array.
+        leaves: place, name and kind of each array: what it has one number for.
         seeds: place and name of each random number: its key, and its offset after that.
         outputs: place of each result.
         items: how many there are to share between threads.
-        work: how many elements are read.
+        work: how many elements are read, or as many as would take the same time.
     """
 
     kernel: Callable[..., object]
     shape: Shape
     arguments: list[Any]
-    leaves: tuple[tuple[int, str, Node], ...]
+    leaves: tuple[tuple[int, str, str], ...]
     seeds: tuple[tuple[int, str], ...]
     outputs: tuple[tuple[int, Output], ...]
     items: int
@@ -101,7 +110,7 @@ class _Launch:
 
 @functools.lru_cache(maxsize=4096)
 def _launch(task: Task, last: bool) -> _Launch:
-    shape = shape_of(task, last)
+    shape = _shape(task, last)
     made, kernel = _compiled(task.graph, shape)
     names = made.arguments[2:]
     place = {name: i for i, name in enumerate(names)}
@@ -117,12 +126,17 @@ def _launch(task: Task, last: bool) -> _Launch:
         kernel=kernel,
         shape=shape,
         arguments=[known.get(name) for name in names],
-        leaves=tuple((place[f"in_{n}"], n, node) for n, node in nodes if node.op == "leaf"),
+        leaves=tuple((place[f"in_{n}"], n, _kind(a)) for n, a in nodes if a.op == "leaf"),
         seeds=tuple((place[f"{n}_key"], n) for n, node in nodes if node.op == "random"),
         outputs=tuple((place[f"out_{o.name}"], o) for o in task.graph.outputs),
         items=items,
-        work=math.prod(task.batch) * positions,
+        work=math.prod(task.batch) * positions * _weight(task.graph),
     )
+
+
+def _weight(graph: Graph) -> int:
+    """Tell how many times the work of a sum a graph makes of each element, roughly."""
+    return 1 + sum(_LONG for node in graph.nodes() if node.grid.inside and node.op in _SLOW)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -142,25 +156,39 @@ def _channels_last(graph: Graph, leaves: Mapping[str, Any]) -> bool:
     """Take the layout of the first array that has one."""
     for name in _spread_leaves(graph):
         array = leaves[name]
-        return not array.flags.c_contiguous and np.moveaxis(array, 1, -1).flags.c_contiguous
+        return not array.flags.c_contiguous and _with_channels_last(array).flags.c_contiguous
     return False
 
 
-def _laid_out(array: Array, node: Node, task: Task, last: bool) -> Array:
+def _with_channels_last(array: Array) -> Array:
+    return array.transpose(0, *range(2, array.ndim), 1)  # np.moveaxis takes ten times as long
+
+
+def _kind(leaf: Node) -> str:
+    """Say what an array has one number for: a channel, a place in the kernel, or an element."""
+    if leaf.grid == Grid.CHANNEL:
+        return "channel"
+    return "position" if leaf.grid.in_kernel else "element"
+
+
+def _laid_out(array: Array, kind: str, task: Task, last: bool) -> Array:
     """Bring a leaf into the kernel's layout, without a copy where it has it."""
+    if kind == "element":
+        if last:
+            return _writable(_with_channels_last(array))
+        return _writable(array).reshape(-1, *array.shape[2:])
     channels = task.batch[1]
-    if node.grid == Grid.CHANNEL:
+    if kind == "channel":
         return _writable(np.broadcast_to(array, (channels,)))
-    if node.grid & Grid.POSITION:
-        whole = np.broadcast_to(array, (channels, array.shape[1]))
-        return _writable(whole.T if last else whole)
-    if last:
-        return _writable(np.moveaxis(array, 1, -1))
-    return _writable(array).reshape(-1, *array.shape[2:])
+    whole = np.broadcast_to(array, (channels, array.shape[1]))
+    return _writable(whole.T if last else whole)
 
 
 def _writable(array: Array) -> Array:
     """Numba tells arrays that may not be written apart; one kernel for both needs a copy."""
+    flags = array.flags
+    if flags.c_contiguous and flags.writeable:
+        return array
     whole = np.ascontiguousarray(array)
     return whole if whole.flags.writeable else whole.copy()
 
@@ -186,7 +214,7 @@ def _result(output: Output, task: Task, shape: Shape) -> Array:
         return memory.array((*items, *task.geometry.output_shape, *tail), shape.dtype)
     if output.onto == Grid.ELEMENT:
         return memory.array((*items, *task.geometry.sizes, *tail), shape.dtype)
-    positions = (task.geometry.positions,) if output.onto & Grid.POSITION else ()
+    positions = (task.geometry.positions,) if output.onto.in_kernel else ()
     return np.zeros((*items, *positions, *tail), np.float64)
 
 
@@ -204,10 +232,10 @@ def _shaped(result: Array, output: Output, task: Task, last: bool) -> Array:
     n, channels = task.batch
     if output.onto in (Grid.WINDOW, Grid.ELEMENT):
         if last:
-            return np.moveaxis(result, -1, 1)
+            return result.transpose(0, -1, *range(1, result.ndim - 1))
         return result.reshape(n, channels, *result.shape[1:])
     if last:
         total: Array = result.sum(0)
-        return (total.T if output.onto & Grid.POSITION else total).astype(task.dtype)
+        return (total.T if output.onto.in_kernel else total).astype(task.dtype)
     total = result.reshape(n, channels, *result.shape[1:]).sum(0)
     return total.astype(task.dtype)

@@ -25,6 +25,7 @@ class Shape:
         dtype: "float32" or "float64".
         channels_last: whether channels lie next to each other in memory.
         inside: whether every window lies inside the input with all its positions.
+        packed: whether the channels are so few that windows are worked off together.
     """
 
     extent: tuple[int, ...] | None
@@ -34,6 +35,7 @@ class Shape:
     dtype: str
     channels_last: bool
     inside: bool
+    packed: bool = False
 
     @property
     def disjoint(self) -> bool:
@@ -128,12 +130,12 @@ def leaf_rank(grid: Grid, dimensions: int) -> int:
     """Count the axes of the array of a leaf or a result, planes first or channels last."""
     if grid == Grid.CHANNEL:
         return 1
-    return 2 if grid & Grid.POSITION else dimensions + 1
+    return 2 if grid.in_kernel else dimensions + 1
 
 
 def partial_rank(output: Output, shape: Shape) -> int:
     """Count the axes of the array that collects a sum over windows, per plane or image."""
-    return 1 + bool(output.onto & Grid.POSITION) + shape.channels_last
+    return 1 + output.onto.in_kernel + shape.channels_last
 
 
 def signature(graph: Graph, shape: Shape) -> list[tuple[str, str]]:

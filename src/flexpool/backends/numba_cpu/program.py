@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flexpool.backends.numba_cpu.channels import Channels
 from flexpool.backends.numba_cpu.expressions import expression, number
+from flexpool.backends.numba_cpu.packed import Packed
 from flexpool.backends.numba_cpu.passes import Passes
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, by_rows, signature
 from flexpool.backends.numba_cpu.rolled import Rolled
@@ -18,14 +19,20 @@ from flexpool.ir import Graph, Grid, text
 __all__ = ["Program", "program"]
 
 _FUNCTIONS = (
+    "LANES",
     "add",
     "add_row",
     "choose",
+    "copy_exactly",
+    "copy_lanes",
     "exp",
+    "expm1",
     "fetch_ahead",
     "floor",
     "index_of",
     "log",
+    "log1p",
+    "pack",
     "power",
     "row",
     "row_with_edges",
@@ -34,6 +41,7 @@ _FUNCTIONS = (
     "sqrt",
     "tanh",
     "total",
+    "unharmed",
     "uniform",
 )
 _ALWAYS = ("begin", "end")
@@ -87,6 +95,7 @@ def _title(graph: Graph, shape: Shape) -> str:
     window = "adaptive" if shape.extent is None else "x".join(map(str, shape.extent))
     stride = "" if shape.extent is None else f", stride {'x'.join(map(str, shape.stride))}"
     layout = "channels last" if shape.channels_last else "planes"
+    layout += ", few" if shape.packed else ""
     lines.append(f"window {window}{stride}, {shape.dtype}, {layout}")
     return "\n".join(line.replace("\\", "") for line in lines)
 
@@ -173,8 +182,20 @@ class _Kernel:
                 self.writer.line(f"out_{output.name}[{item}] = F(0)")
             self.writer.close()
 
+    def _write_packed(self) -> None:
+        packed = Packed(self.graph, self.shape, self.names, self.writer)
+        packed.write_buffers()
+        self._open_items("n")
+        if not self.by_rows:
+            self._write_clearing("n")
+        self._open_rows(self.shape.dimensions - 1)
+        packed.write_row()
+
     def _write_images(self) -> None:
         writer, each = self.writer, range(self.shape.dimensions)
+        if self.shape.packed:
+            self._write_packed()
+            return
         if self.channels:
             self.channels.write_buffers("channels")
         every = self.channels is not None and self.shape.inside

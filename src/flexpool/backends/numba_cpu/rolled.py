@@ -37,7 +37,7 @@ class Rolled:
         for node in self.graph.nodes():
             if node.grid.inside or self.stages[id(node)] != stage or id(node) in known:
                 continue
-            if node.op in ("constant", *REDUCTIONS):
+            if node.op in ("constant", *REDUCTIONS) or node.grid & Grid.RANK:
                 continue
             self.writer.line(f"{self.names[node]} = {self._value(node, '')}")
 
@@ -50,12 +50,14 @@ class Rolled:
         results = [
             output
             for output in self.graph.outputs
-            if output.onto & (Grid.ELEMENT | Grid.POSITION)
+            if output.onto & (Grid.ELEMENT | Grid.POSITION | Grid.RANK)
             and self.stages[id(output.node)] == stage
         ]
         if not reductions and not results:
             return
-        wanted = [node.args[0] for node in reductions] + [output.node for output in results]
+        wanted = [node.args[0] for node in reductions]
+        for output in results:
+            wanted += output.node.args if output.node.op == "place" else [output.node]
         for node in reductions:
             self._start(node)
         self._write_elements(wanted, "")
@@ -144,6 +146,9 @@ class Rolled:
             return f"F({self._count(bool(node.value))})"
         if node.op == "tap":
             return f"F(tap{mark})"
+        if node.op == "pick":
+            weights, rank = node.args
+            return f"in_{weights.value}[{self._at_rank(rank, mark)}]"
         if node.op == "random":
             return f"F(uniform({node.value}_key, {node.value}_offset, {self._number()}))"
         return expression(node, [self._argument(arg, mark) for arg in node.args])
@@ -161,6 +166,11 @@ class Rolled:
         places = [f"{letter}{d}{suffix}" for d in range(self.shape.dimensions)]
         return ", ".join([item, *places, *(["c"] if last else [])])
 
+    def _at_rank(self, rank: Node, mark: str) -> str:
+        """Write the index of what belongs to a rank and a channel."""
+        place = f"int({self._argument(rank, mark)})"
+        return f"{place}, c" if self.shape.channels_last else f"c, {place}"
+
     def _count(self, padding: bool) -> str:
         each = range(self.shape.dimensions)
         if padding:
@@ -175,13 +185,17 @@ class Rolled:
         return index
 
     def _write_result(self, output: Output, mark: str) -> None:
-        value, name = self._argument(output.node, mark), f"out_{output.name}"
-        last = self.shape.channels_last
+        placed = output.node.op == "place"
+        value = self._argument(output.node.args[0] if placed else output.node, mark)
+        last, name = self.shape.channels_last, f"out_{output.name}"
         item = "n" if last else "p"
         if output.onto == Grid.WINDOW:
             self.writer.line(f"{name}[{self._place(Grid.WINDOW, '')}] = {value}")
         elif output.onto == Grid.ELEMENT:
             self.writer.line(f"{name}[{self._place(Grid.ELEMENT, mark)}] += {value}")
+        elif output.onto & Grid.RANK:
+            rank = f"int({self._argument(output.node.args[1], mark)})" if placed else "0"
+            self.writer.line(f"{name}[{item}, {rank}{', c' if last else ''}] += {value}")
         elif output.onto & Grid.POSITION:
             place = f"{item}, tap{mark}" + (", c" if last else "")
             self.writer.line(f"{name}[{place}] += {value}")

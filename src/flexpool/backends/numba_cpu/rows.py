@@ -216,7 +216,7 @@ class Rows:
         name = node.value
         if node.grid == Grid.CHANNEL:
             return f"in_{name}[c]"
-        if node.grid & Grid.POSITION:
+        if node.grid.in_kernel:
             return f"in_{name}[c, {k}]"
         if node.grid == Grid.WINDOW:
             return f"{name}_r[j]"
@@ -237,7 +237,8 @@ class Rows:
     def _spread(self, output: Output) -> int:
         """Count the buffers of a result: one per position, or one if all would be equal."""
         masked = bool(output.onto & Grid.POSITION) and not self.shape.inside
-        return self.positions if output.node.grid.inside or masked else 1
+        several = output.node.grid.inside or output.onto & Grid.RANK or masked
+        return self.positions if several else 1
 
     def _value(self, output: Output, k: int) -> str:
         place = f"j + {self._most_shift}" if self._most_shift else "j"

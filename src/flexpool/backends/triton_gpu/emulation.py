@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["exp", "log", "pow", "tanh"]
+__all__ = ["exp", "expm1", "log", "log1p", "pow", "tanh"]
 
 
 def exp(a: Any) -> Any:
@@ -15,9 +15,19 @@ def exp(a: Any) -> Any:
     return _applied(np.exp, a)
 
 
+def expm1(a: Any) -> Any:
+    """Compute exp(a) - 1."""
+    return _applied(np.expm1, a)
+
+
 def log(a: Any) -> Any:
     """Take the natural logarithm."""
     return _applied(np.log, a)
+
+
+def log1p(a: Any) -> Any:
+    """Compute log(1 + a)."""
+    return _applied(np.log1p, a)
 
 
 def tanh(a: Any) -> Any:

@@ -13,7 +13,9 @@ _FORMS = {
     "neg": "-{}",
     "abs": "tl.abs({})",
     "exp": "libdevice.exp({})",
+    "expm1": "libdevice.expm1({})",
     "log": "libdevice.log({})",
+    "log1p": "libdevice.log1p({})",
     "tanh": "libdevice.tanh({})",
     "sign": "tl.where({0} > 0, 1.0, tl.where({0} < 0, -1.0, {0}))",
     "floor": "tl.floor({})",
@@ -135,7 +137,7 @@ class Kernel:
     def prepare(self, nodes: Iterable[Node]) -> None:
         """Compute those that are shared, so that a loop finds them."""
         for node in nodes:
-            if self.shared(node):
+            if self.shared(node) and not node.grid & Grid.RANK:
                 self.value(node, self.top)
 
     def value(self, node: Node, scope: Scope) -> str:
@@ -160,6 +162,11 @@ class Kernel:
         """Write how a value follows from its arguments."""
         if node.op == "constant":
             return self.block_of(_number_text(float(node.value or 0)))
+        if node.op == "pick":
+            weights, rank = node.args
+            pointer, step = (self.parameter(f"{weights.value}_{part}") for part in ("ptr", "step"))
+            place = f"channel * {step} + {self.value(rank, scope)}.to(tl.int32)"
+            return self.load(f"{pointer} + {place}", node, scope)
         args = [self.value(arg, scope) for arg in node.args]
         return self.forms[node.op].format(*args)
 

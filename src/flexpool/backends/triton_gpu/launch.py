@@ -115,7 +115,7 @@ def _shaped(result: torch.Tensor, onto: Grid, task: Task) -> torch.Tensor:
         return result.view(*task.batch, *task.geometry.output_shape)
     rows, channels = task.batch
     windows = math.prod(task.geometry.output_shape)
-    if onto & Grid.POSITION:
+    if onto.in_kernel:
         return result.view(rows, channels, windows, task.geometry.positions).sum((0, 2))
     return result.view(rows, channels, windows).sum((0, 2))
 

@@ -49,8 +49,8 @@ def program(graph: Graph, geometry: Geometry, dtype: str) -> Program:
     per_element = [(f"{o.name}_out", o.node) for o in graph.outputs if o.onto == Grid.ELEMENT]
     others = [o for o in graph.outputs if o.onto != Grid.ELEMENT]
     second = Elements(graph, geometry, dtype)
-    per_window = [(f"{o.name}_out", o.node) for o in others if not o.onto & Grid.POSITION]
-    per_tap = [(f"{o.name}_out", o.node) for o in others if o.onto & Grid.POSITION]
+    per_window = [(f"{o.name}_out", o.node) for o in others if not o.onto.in_kernel]
+    per_tap = [(f"{o.name}_out", o.node) for o in others if o.onto.in_kernel]
     for node in below((node for _, node in per_element), lambda node: not kept(node)):
         if kept(node):
             place = per_tap if node.op in SCANS else per_window

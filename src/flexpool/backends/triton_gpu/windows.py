@@ -208,5 +208,9 @@ class Windows(Kernel):
         self.prepare(below(nodes))
         with self._over_the_window(scope, nodes):
             for name, node in per_tap:
-                pointer = f"{self.parameter(name)} + window * {self.geometry.positions} + tap"
-                self.line(f"tl.store({pointer}, {self.value(node, scope)}, mask=valid)")
+                value, place = node, "tap"
+                if node.op == "place":
+                    value, rank = node.args
+                    place = f"{self.value(rank, scope)}.to(tl.int32)"
+                pointer = f"{self.parameter(name)} + window * {self.geometry.positions} + {place}"
+                self.line(f"tl.store({pointer}, {self.value(value, scope)}, mask=valid)")

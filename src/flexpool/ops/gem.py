@@ -1,0 +1,54 @@
+r"""Take the generalised mean of each window: the p-th root of the mean of the p-th powers.
+
+$$ y = \Bigl( \frac{1}{n} \sum_i \max(x_i, \varepsilon)^p \Bigr)^{1/p} $$
+
+with $x_i$ the $n$ values of the window.
+
+Args:
+    p: exponent, a number > 0, without unit. Default 3; 1 averages, a large p comes near the
+    maximum.
+        A module may train it, per channel too. For p near or below 0 there is ``power``.
+    eps: $\varepsilon$, the smallest value, a number > 0, in the unit of x. Default 1e-6.
+
+Note:
+    GeM pooling. Computed from values divided by the largest, so no power overflows, whatever p, and
+    the gradient with respect to p stays finite at zeros. Values below eps count as eps and get no
+    gradient: where all are, as in a map of negative values, nothing is learned. An infinity gives
+    inf, NaN propagates. A window without any element gives NaN.
+
+Example:
+    >>> import numpy as np
+    >>> import flexpool
+    >>> x = np.array([[[1.0, 7.0]]])
+    >>> flexpool.gem_pool(x, 2, p=2)  # sqrt((1 + 49) / 2)
+    array([[[5.]]])
+
+Reference:
+    Radenović, Tolias, Chum (2019), Fine-tuning CNN image retrieval with no human annotation, IEEE
+    TPAMI 41(7), arXiv:1711.02512.
+"""
+
+from math import inf, isfinite
+
+from flexpool.declare import Option, Param, operator
+from flexpool.math import where
+
+
+def is_positive(value: object) -> bool:
+    """Tell whether a value is a finite number > 0."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return isfinite(value) and value > 0
+
+
+@operator(
+    paper="Radenović, Tolias, Chum (2019), Fine-tuning CNN image retrieval with no human "
+    "annotation, IEEE TPAMI 41(7), arXiv:1711.02512",
+    family="power",
+    laws=("permutation", "monotone"),
+)
+def gem(x, p=Param(3.0, above=0), eps=Option(1e-6, choices=is_positive, rule="a number > 0")):
+    a = where(x < eps, eps, x)
+    s = a.max().detach()
+    s = where(s < inf, s, 1)
+    return s * ((a / s) ** p).mean() ** (1 / p)

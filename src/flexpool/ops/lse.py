@@ -1,0 +1,65 @@
+r"""Take a smooth maximum of each window: the logarithm of the mean of exponentials, divided by r.
+
+$$ y = \frac{1}{r} \ln \Bigl( \frac{1}{n} \sum_i e^{r x_i} \Bigr) $$
+
+with $x_i$ the $n$ values of the window; for $r = 0$ the limit, their mean.
+
+Args:
+    r: sharpness, a finite number, in units of 1/x. Default 1; 0 averages, a large one comes near
+    the
+        maximum, a large negative one near the minimum. A module may train it, per channel too.
+
+Note:
+    Log-sum-exp pooling, in its mean form. Computed from the distances to the value of the largest
+    exponential (the minimum where r < 0), so nothing overflows. Where r times the range is below
+    0.2 the logarithm would lose its digits; there y is the mean of $\sum_i w_i x_i$, $w_i \propto
+    e^{t x_i}$, over t from 0 to r, which is the same, by Gauss' rule. NaN propagates. An infinity
+    gives NaN, or has no share where its exponential is 0. A window without any element gives NaN.
+
+Example:
+    >>> import numpy as np
+    >>> import flexpool
+    >>> x = np.log(np.array([[[1.0, 3.0]]]))
+    >>> np.exp(flexpool.lse_pool(x, 2))  # (1 + 3) / 2
+    array([[[2.]]])
+
+Reference:
+    Pinheiro, Collobert (2015), From image-level to pixel-level labeling with convolutional
+    networks, CVPR, arXiv:1411.6228.
+"""
+
+from typing import Any
+
+from flexpool.declare import Param, operator
+from flexpool.math import exp, log, where
+
+# Gauss' rule for the mean over [0, 1]: places and weights.
+_RULE = (
+    (0.06943184420297371, 0.17392742256872693),
+    (0.33000947820757187, 0.32607257743127307),
+    (0.6699905217924281, 0.32607257743127307),
+    (0.9305681557970263, 0.17392742256872693),
+)
+
+
+def log_mean_exp(x: Any, r: Any) -> Any:
+    """Give the formula for values of a window other than the input's own."""
+    top = where(r < 0, x.min(), x.max()).detach()
+    d = x - top
+    near = ~(abs(r) * (x.max() - x.min()) >= 0.2)  # of an empty window too
+    sharp = where(near, where(r < 0, -1, 1), r)
+    smooth = where(near, d, 0)
+    means = [(w, exp(r * at * smooth)) for at, w in _RULE]
+    close = sum((share * ((w * smooth).sum() / w.sum()) for share, w in means), 0)
+    return top + where(near, close, log(exp(sharp * d).mean()) / sharp)
+
+
+@operator(
+    paper="Pinheiro, Collobert (2015), From image-level to pixel-level labeling with convolutional "
+    "networks, CVPR, arXiv:1411.6228",
+    family="power",
+    laws=("permutation", "between", "shift", "monotone", "constant"),
+    limits={"r=0": "avg", "r=1e-12": "avg", "r=1e9": "max", "r=-1e9": "min"},
+)
+def lse(x, r=Param(1.0)):
+    return log_mean_exp(x, r)
