@@ -1,22 +1,28 @@
 """Pooling as functions: :func:`pool` with any operator, and one function per operator.
 
 All take NumPy arrays and PyTorch tensors, (N, C, *sizes) or (C, *sizes), and give back the same.
+With ``axes`` they take arrays of any axes, such as an image (H, W, colours) with ``axes=(0, 1)``.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from flexpool import calls, numpy_ops
+from flexpool.backends import dask_blocks
 from flexpool.backends.task import AnyWindow
-from flexpool.declare import Operator, Random, as_operator, operators
-from flexpool.errors import DtypeError, ShapeError, called, expected
+from flexpool.declare import OnInput, OnOutput, Operator, Random, as_operator, operators
+from flexpool.errors import ArgumentError, DtypeError, ShapeError, called, expected
+from flexpool.leaves import as_seed
+from flexpool.window import window
 
 __all__ = [
     "adaptive_pool",
@@ -40,6 +46,7 @@ def pool(
     ceil_mode: bool = False,
     *,
     dimensions: int | None = None,
+    axes: tuple[int, ...] | None = None,
     seed: Any = None,
     backend: str = "auto",
     **parameters: Any,
@@ -47,7 +54,8 @@ def pool(
     """Pool with any operator.
 
     Args:
-        x: NumPy array or tensor.
+        x: NumPy array or tensor; or a dask array, which is pooled block by block when it is
+            computed.
         operator: a name, an operator or your own formula, a function of a window's values.
         kernel_size: elements of the window per dimension: an int, or a tuple with one each.
         stride: distance of neighbouring windows; None for kernel_size.
@@ -56,26 +64,38 @@ def pool(
         dilation: distance of neighbouring elements of a window. Default 1.
         ceil_mode: whether a last window may overhang the padded input. Default False.
         dimensions: number of spatial dimensions; default: the length of kernel_size, or all axes of
-            x but the first two.
+            x but the first two, or the number of axes.
+        axes: the axes that windows slide over, in the order of kernel_size; x may then have any
+            others, of which the last is the channels' for operators with a number per channel.
+            Default None: the last ones.
         seed: of the random numbers, an int; None draws one. Only for random operators.
         backend: "auto", "numba", "triton", "eager" or "interpret".
         parameters: the operator's arguments.
 
     Shape:
-        (N, C, *sizes) -> (N, C, *output sizes); without N alike.
+        (N, C, *sizes) -> (N, C, *output sizes); without N alike. With axes any shape, of which the
+        sizes of these axes change.
 
     Raises:
         ArgumentError, ShapeError, DtypeError: if an argument does not fit.
         TraceError: if your own formula cannot be traced.
         BackendUnavailable: if a backend was asked for that cannot run here.
 
+    Note:
+        NumPy arrays of whole numbers keep their type where results are values of the window, as of
+        max, min and median; a window without any element then gives the type's smallest number for
+        max, its largest for min. All other operators compute and give float64, as NumPy's mean.
+
     Example:
+        >>> image = np.array([[[10, 0], [20, 1]], [[30, 2], [40, 3]]], np.uint8)  # two colours
+        >>> pool(image, "max", 2, axes=(0, 1))
+        array([[[40,  3]]], dtype=uint8)
         >>> pool(np.array([[[1.0, 2.0, 5.0, 3.0]]]), lambda x: x.max() - x.min(), 2)
         array([[[1., 2.]]])
     """
     with called("pool"):
         where = (kernel_size, stride, padding, dilation, ceil_mode)
-        return _sliding(x, operator, where, dimensions, seed, backend, parameters)
+        return _sliding_over(x, operator, where, dimensions, axes, seed, backend, parameters)
 
 
 def adaptive_pool(
@@ -84,6 +104,7 @@ def adaptive_pool(
     output_size: Any,
     *,
     dimensions: int | None = None,
+    axes: tuple[int, ...] | None = None,
     seed: Any = None,
     backend: str = "auto",
     **parameters: Any,
@@ -91,7 +112,7 @@ def adaptive_pool(
     """Pool into a given number of parts.
 
     Args:
-        x, operator, dimensions, seed, backend, parameters: as for :func:`pool`.
+        x, operator, dimensions, axes, seed, backend, parameters: as for :func:`pool`.
         output_size: parts per dimension: an int, None for as many as the input has elements, or a
             tuple with one of these each.
 
@@ -106,7 +127,7 @@ def adaptive_pool(
         array([[[5.]]])
     """
     with called("adaptive_pool"):
-        return _adaptive(x, operator, output_size, dimensions, seed, backend, parameters)
+        return _adaptive_over(x, operator, output_size, dimensions, axes, seed, backend, parameters)
 
 
 def global_pool(
@@ -114,6 +135,7 @@ def global_pool(
     operator: Any,
     *,
     dimensions: int | None = None,
+    axes: tuple[int, ...] | None = None,
     seed: Any = None,
     backend: str = "auto",
     **parameters: Any,
@@ -121,7 +143,7 @@ def global_pool(
     """Pool over the whole map.
 
     Args:
-        x, operator, dimensions, seed, backend, parameters: as for :func:`pool`.
+        x, operator, dimensions, axes, seed, backend, parameters: as for :func:`pool`.
 
     Shape:
         (N, C, *sizes) -> (N, C, 1, ...); without N alike.
@@ -134,7 +156,7 @@ def global_pool(
         array([[[3.]]])
     """
     with called("global_pool"):
-        return _adaptive(x, operator, 1, dimensions, seed, backend, parameters)
+        return _adaptive_over(x, operator, 1, dimensions, axes, seed, backend, parameters)
 
 
 def pool_backward(
@@ -149,6 +171,7 @@ def pool_backward(
     *,
     wanted: tuple[str, ...] = ("x",),
     dimensions: int | None = None,
+    axes: tuple[int, ...] | None = None,
     seed: Any = None,
     backend: str = "auto",
     **parameters: Any,
@@ -157,7 +180,7 @@ def pool_backward(
 
     Args:
         grad_y: the loss's gradient with respect to ``pool(x, ...)``.
-        x, operator, kernel_size, ..., parameters: as for :func:`pool`.
+        x, operator, kernel_size, ..., parameters: as for :func:`pool`; x is floating point.
         wanted: what to differentiate with respect to: "x" and names of arguments.
         seed: as given to :func:`pool`; a random operator needs it here.
 
@@ -175,13 +198,19 @@ def pool_backward(
     with called("pool_backward"):
         where = (kernel_size, stride, padding, dilation, ceil_mode)
         ops = _library_of(x)
+        shape: Any = None
+        if axes is not None:
+            shape = _Arranged.of(x, axes, dimensions)
+            dimensions, x = shape.dimensions, shape.arranged(x)
+            grad_y = shape.arranged(grad_y) if _is_array(grad_y) else grad_y
+            parameters = shape.parameters(operator, parameters)
         count = _dimensions(x, dimensions, kernel_size)
         plain, arrays = _sorted(operator, parameters)
         spec = calls.sliding_spec(operator, count, where, plain, tuple(arrays), backend)
         names = calls.checked_wanted(spec, tuple(wanted), seed)
         _check_gradient(grad_y, x, calls.shapes(spec, tuple(x.shape[-count:]))[1])
         gradients: dict[str, Any] = ops.pool_backward(grad_y, x, spec, arrays, seed, names)
-        return gradients
+        return gradients if shape is None else shape.gradients(operator, gradients)
 
 
 def apply(
@@ -258,6 +287,173 @@ def apply_with_indices(
     spec = calls.spec(operator, window, (), (), backend)
     found: tuple[Any, Any] = _library_of(x).pool_with_indices(x, spec)
     return found
+
+
+@dataclass(frozen=True)
+class _Arranged:
+    """How an array of any axes becomes one of (N, C, *sizes), and back.
+
+    Attributes:
+        order: all axes of the array: those that windows do not slide over, then the others.
+        rest: the sizes of the former.
+        dimensions: the number of the latter.
+    """
+
+    order: tuple[int, ...]
+    rest: tuple[int, ...]
+    dimensions: int
+
+    @classmethod
+    def of(cls, x: Any, axes: Any, dimensions: int | None) -> _Arranged:
+        """Check the axes."""
+        items = axes if isinstance(axes, tuple | list) else (axes,)
+        ints = [a for a in items if isinstance(a, int | np.integer) and not isinstance(a, bool)]
+        if len(ints) == len(items):
+            slid = tuple(int(a) % x.ndim for a in ints if -x.ndim <= a < x.ndim)
+            if items and len(set(slid)) == len(items):
+                if dimensions not in (None, len(slid)):
+                    rule = f"to be left out or {len(slid)}, the number of axes"
+                    raise ArgumentError(expected("dimensions", rule, dimensions))
+                others = tuple(a for a in range(x.ndim) if a not in slid)
+                rest = tuple(x.shape[a] for a in others)
+                return cls((*others, *slid), rest, len(slid))
+        rule = f"to name different axes of x, ints from {-x.ndim} to {x.ndim - 1}"
+        raise ArgumentError(expected("axes", rule, axes))
+
+    def arranged(self, array: Any) -> Any:
+        """Bring an array of these axes into the shape (N, C, *sizes)."""
+        if array.ndim != len(self.order):
+            rule = f"to have {len(self.order)} axes as x"
+            raise ShapeError(expected("the array", rule, tuple(array.shape)))
+        moved = _transposed(array, self.order)
+        sizes = tuple(moved.shape[len(self.rest) :])
+        if len(self.rest) == 2:
+            return moved
+        if len(self.rest) < 2:
+            return moved[None] if self.rest else moved[None, None]
+        return moved.reshape(math.prod(self.rest[:-1]), self.rest[-1], *sizes)
+
+    def parameters(self, operator: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Arrange the arguments that have the axes of x, those bound to the operator too."""
+        bound = calls.bound_arrays(operator) if isinstance(operator, Operator) else ()
+        given = {**dict(bound), **parameters}
+        return {
+            n: self.arranged(v) if n in _spread(operator) and _is_array(v) else v
+            for n, v in given.items()
+        }
+
+    def back(self, y: Any) -> Any:
+        """Bring a result into the order of the axes of x."""
+        y = y.reshape(*self.rest, *y.shape[y.ndim - self.dimensions :])
+        return _transposed(y, tuple(int(a) for a in np.argsort(self.order)))
+
+    def gradients(self, operator: Any, gradients: Mapping[str, Any]) -> dict[str, Any]:
+        """Bring gradients into the order of the axes of what they belong to."""
+        spread = {"x", *_spread(operator)}
+        return {n: self.back(g) if n in spread else g for n, g in gradients.items()}
+
+
+def _transposed(array: Any, order: tuple[int, ...]) -> Any:
+    return array.permute(order) if _is_tensor(array) else array.transpose(order)
+
+
+def _spread(operator: Any) -> set[str]:
+    """Name the arguments that are arrays of the input's or the output's shape."""
+    arguments = as_operator(operator).arguments.items()
+    return {name for name, argument in arguments if isinstance(argument, OnInput | OnOutput)}
+
+
+def _sliding_over(
+    x: Any,
+    operator: Any,
+    where: tuple[Any, ...],
+    dimensions: int | None,
+    axes: Any,
+    seed: Any,
+    backend: str,
+    parameters: dict[str, Any],
+    indices: bool = False,
+) -> Any:
+    if dask_blocks.is_dask(x):
+        return _blockwise(x, operator, where, dimensions, axes, seed, backend, parameters, indices)
+    if axes is None:
+        return _sliding(x, operator, where, dimensions, seed, backend, parameters, indices)
+    _library_of(x)
+    shape = _Arranged.of(x, axes, dimensions)
+    found = _sliding(
+        shape.arranged(x),
+        operator,
+        where,
+        shape.dimensions,
+        seed,
+        backend,
+        shape.parameters(operator, parameters),
+        indices,
+    )
+    return tuple(map(shape.back, found)) if indices else shape.back(found)
+
+
+def _adaptive_over(
+    x: Any,
+    operator: Any,
+    output_size: Any,
+    dimensions: int | None,
+    axes: Any,
+    seed: Any,
+    backend: str,
+    parameters: dict[str, Any],
+) -> Any:
+    if dask_blocks.is_dask(x):
+        rule = "to be a NumPy array or a tensor where windows depend on its size"
+        instead = "Use pool, or give a block that fits into memory: x.compute()."
+        raise DtypeError(expected("x", rule, x, instead))
+    if axes is None:
+        return _adaptive(x, operator, output_size, dimensions, seed, backend, parameters)
+    _library_of(x)
+    shape = _Arranged.of(x, axes, dimensions)
+    inner = shape.parameters(operator, parameters)
+    arguments = (operator, output_size, shape.dimensions, seed, backend, inner)
+    return shape.back(_adaptive(shape.arranged(x), *arguments))
+
+
+def _blockwise(
+    x: Any,
+    operator: Any,
+    where: tuple[Any, ...],
+    dimensions: int | None,
+    axes: Any,
+    seed: Any,
+    backend: str,
+    parameters: dict[str, Any],
+    indices: bool,
+) -> Any:
+    """Say how to pool a dask array; each block is pooled when it is computed."""
+    chosen = as_operator(operator)
+    if axes is None:
+        count = _dimensions(x, dimensions, where[0])
+        axes = tuple(range(x.ndim - count, x.ndim))
+    shape = _Arranged.of(x, axes, dimensions)
+    plain, arrays = _sorted(chosen, parameters)
+    for name in arrays:
+        rule = "to be a number where x is a dask array"
+        raise ArgumentError(expected(name, rule, f"an array of shape {arrays[name].shape}"))
+    slid = window(shape.dimensions, *where)
+    spec = calls.spec(chosen, slid, plain, (), backend)  # refuses here what does not fit
+    known = calls.facts(spec)
+    if indices or known.draws:
+        what = "indices" if indices else "random numbers"
+        rule = f"to be a NumPy array where {what} count the windows of the whole array"
+        raise DtypeError(expected("x", rule, x, "Pool x.compute(), or leave them out."))
+    as_seed(seed, known)
+
+    def run(block: Any, window: AnyWindow) -> Any:
+        here = _Arranged.of(block, axes, None)
+        call: dict[str, Any] = {"options": parameters, "values": {}, "backend": backend}
+        return here.back(apply(here.arranged(block), chosen, window, **call))
+
+    slid_axes = shape.order[len(shape.rest) :]
+    dtype = numpy_ops.result_type(x.dtype, known.selects)
+    return dask_blocks.pool(x, slid, slid_axes, run, dtype)
 
 
 def _sliding(
@@ -383,6 +579,7 @@ def function_of(name: str) -> Callable[..., Any]:
         ceil_mode: bool = False,
         *,
         dimensions: int | None = None,
+        axes: tuple[int, ...] | None = None,
         seed: Any = None,
         backend: str = "auto",
         return_indices: bool = False,
@@ -392,8 +589,8 @@ def function_of(name: str) -> Callable[..., Any]:
             where = (kernel_size, stride, padding, dilation, ceil_mode)
             if return_indices and not with_indices:
                 parameters["return_indices"] = return_indices  # refused as any unknown argument
-            return _sliding(
-                x, operator, where, dimensions, seed, backend, parameters, return_indices
+            return _sliding_over(
+                x, operator, where, dimensions, axes, seed, backend, parameters, return_indices
             )
 
     function.__name__ = function.__qualname__ = own

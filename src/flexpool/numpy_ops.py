@@ -14,7 +14,9 @@ from flexpool.calls import Call, Plan, call_of, place_table
 from flexpool.errors import DtypeError, expected
 from flexpool.leaves import as_leaves, as_seed, summed_to
 
-__all__ = ["pool", "pool_backward", "pool_with_indices", "settled"]
+__all__ = ["pool", "pool_backward", "pool_with_indices", "result_type", "settled"]
+
+LARGEST_EXACT = 2**53  # of the whole numbers that float64 tells apart
 
 Array = np.ndarray[Any, Any]
 
@@ -48,16 +50,16 @@ def _forward(
     known = calls.facts(spec)
     seed = as_seed(seed, known)
     compute = compute_type(x.dtype, known.selects)
+    if known.selects:
+        _check_exact(x)
     x4 = _plain(x if batched else x[None], compute)
     leaves = {"x": x4, **_leaves(arrays, known.grids, spec, x4, batched, compute)}
     if plan.random:
         leaves |= plan.seeds(_drawn(seed))
     results = run(call, plan, x4.shape, compute, leaves)
-    tap = {"tap"}
+    dtype = result_type(x.dtype, known.selects)
     return {
-        name: (result if batched else result[0]).astype(
-            result.dtype if name in tap else x.dtype.newbyteorder("="), copy=False
-        )
+        name: as_type(result if batched else result[0], result.dtype if name == "tap" else dtype)
         for name, result in results.items()
     }
 
@@ -91,6 +93,9 @@ def _drawn(seed: Any) -> int:
 def compute_type(dtype: np.dtype[Any], selects: bool) -> str:
     """Choose the type a call computes in.
 
+    Whole numbers are computed in float64; where they are only selected and have at most 16 bits, in
+    float32, which holds them exactly.
+
     Raises:
         DtypeError: if there is none in which it is exact enough.
     """
@@ -99,10 +104,53 @@ def compute_type(dtype: np.dtype[Any], selects: bool) -> str:
             instead = "Convert it: x.astype(np.float64)."
             raise DtypeError(expected("x", "to have at most 64 bits", _named(dtype), instead))
         return "float64" if dtype.itemsize == 8 else "float32"
-    if selects and dtype.kind in "iub" and dtype.itemsize <= 4:
-        return "float32" if dtype.itemsize <= 2 else "float64"
+    if dtype.kind in "iub":
+        return "float32" if selects and dtype.itemsize <= 2 else "float64"
     instead = "Convert it: x.astype(np.float32)."
-    raise DtypeError(expected("x", "to be floating point", _named(dtype), instead))
+    raise DtypeError(expected("x", "to hold real numbers", _named(dtype), instead))
+
+
+def result_type(dtype: np.dtype[Any], selects: bool) -> np.dtype[Any]:
+    """Tell the type of a result: that of x, but for whole numbers that are not only selected.
+
+    Example:
+        >>> result_type(np.dtype("uint8"), True), result_type(np.dtype("uint8"), False)
+        (dtype('uint8'), dtype('float64'))
+    """
+    if dtype.kind == "f" or selects:
+        return dtype.newbyteorder("=")
+    return np.dtype(compute_type(dtype, selects))
+
+
+def as_type(result: Array, dtype: np.dtype[Any]) -> Array:
+    """Bring a result into its type; of whole numbers, inf is the largest and -inf the smallest.
+
+    Raises:
+        DtypeError: if it is to be whole and a window without elements gave NaN.
+    """
+    if dtype.kind not in "iub" or result.dtype.kind != "f":
+        return result.astype(dtype, copy=False)
+    finite = np.isfinite(result)
+    if finite.all():
+        return result.astype(dtype)
+    if np.isnan(result).any():
+        rule = "to be floating point where a window has no elements"
+        instead = "Convert it: x.astype(np.float32)."
+        raise DtypeError(expected("x", rule, _named(dtype), instead))
+    whole = np.where(finite, result, 0).astype(dtype)
+    info: Any = np.iinfo(np.uint8 if dtype.kind == "b" else dtype)
+    whole[result == np.inf] = info.max
+    whole[result == -np.inf] = info.min
+    return whole
+
+
+def _check_exact(x: Array) -> None:
+    if x.dtype.kind not in "iu" or x.dtype.itemsize < 8 or x.size == 0:
+        return
+    smallest, largest = int(x.min()), int(x.max())
+    if largest > LARGEST_EXACT or smallest < -LARGEST_EXACT:
+        got = largest if largest > LARGEST_EXACT else smallest
+        raise DtypeError(expected("x", "to hold whole numbers of at most 2**53", got))
 
 
 class _named:  # noqa: N801 - reads as a word
@@ -137,6 +185,9 @@ def pool_backward(
     wanted: tuple[str, ...],
 ) -> dict[str, Array]:
     """Run a call's gradient; each has the shape of what it belongs to."""
+    if x.dtype.kind != "f":
+        instead = "Convert it: x.astype(np.float32)."
+        raise DtypeError(expected("x", "to be floating point", _named(x.dtype), instead))
     call = call_of(spec)
     batched = x.ndim == call.window.dimensions + 2
     known = calls.facts(spec)

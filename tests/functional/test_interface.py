@@ -128,9 +128,10 @@ MESSAGES = [
         "max_pool: expected x to be floating point, got int64. Convert it: x.float().",
     ),
     (
-        lambda: flexpool.soft_pool(X.astype(np.int32), 2),
+        lambda: flexpool.soft_pool(X.astype(complex), 2),
         DtypeError,
-        "soft_pool: expected x to be floating point, got int32. Convert it: x.astype(np.float32).",
+        "soft_pool: expected x to hold real numbers, got complex128. "
+        "Convert it: x.astype(np.float32).",
     ),
     (
         lambda: flexpool.soft_pool(X, 2, seed=3),
@@ -198,7 +199,7 @@ def test_functions_describe_themselves():
     assert function.__doc__ == flexpool.operators()["lp"].doc
     names = list(inspect.signature(function).parameters)
     shared = ["x", "kernel_size", "stride", "padding", "dilation", "ceil_mode"]
-    assert names == [*shared, "p", "dimensions", "backend"]
+    assert names == [*shared, "p", "dimensions", "axes", "backend"]
     assert inspect.signature(function).parameters["p"].default == 2.0
     assert "seed" in inspect.signature(flexpool.stochastic_pool).parameters
     assert "return_indices" in inspect.signature(flexpool.max_pool).parameters
