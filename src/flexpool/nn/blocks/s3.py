@@ -58,8 +58,8 @@ class S3Pool2d(MapBlock):
         A call draws the same rows and columns for all images and channels, by torch, so
         ``torch.manual_seed`` decides them. Windows at the end are cut off at the edge, so z is as
         large as x and every grid has all of its g rows to choose from; a rest that is smaller than
-        a grid is a grid of its own. The authors' evaluation averages windows of z, which is the
-        expectation where grid_size is stride.
+        a grid is a grid of its own. The authors' program evaluates otherwise: it averages padded
+        windows of z.
 
     Example:
         >>> import torch
