@@ -7,7 +7,7 @@ SETTINGS = {
     "avg": [{}, {"count_include_pad": False}, {"divisor_override": -3}],
     "blur": [{}, {"weight": np.array([[0.5, 2.0, -0.25, 1.0], [3.0, 0.125, 0.75, 1.5]])}],
     "boltzmann": [{}, {"beta": -2.0}, {"beta": 0.0}, {"beta": np.array([0.5, 3.0])}],
-    "fuzzy": [{}, {"top": np.array([3.0, 12.0])}],
+    "fuzzy": [{}, {"top": np.array([2.0, 4.0])}],
     "gaussian": [{}, {"eta": -2.0, "eps": 0.3}, {"eta": np.array([0.5, 3.0])}],
     "gem": [{}, {"p": 1.0}, {"p": np.array([0.5, 8.0])}, {"eps": 0.25}],
     "geometric": [{}, {"eps": 0.25}],
