@@ -139,9 +139,7 @@ def test_opcheck(name, layout):
     arrays = tensors(arrays_for(made, x, (2, 2), (2, 2), True), torch.float32)
     seed = torch.tensor(3) if seed_for(made) else None
     spec = calls.sliding_spec(made, 2, (2, None, 0, 1, False), (), tuple(arrays), "auto")
-    values = [
-        a.reshape(3, 4) if a.shape == (3, 2, 2) and n == "weight" else a for n, a in arrays.items()
-    ]
+    values = [a.reshape(3, 4) if a.shape == (3, 2, 2) else a for a in arrays.values()]
     values = [v.detach().requires_grad_() for v in values]
     torch.library.opcheck(torch.ops.flexpool.pool, (x.requires_grad_(), values, seed, spec))
 

@@ -8,10 +8,11 @@ from flexpool.errors import ArgumentError, ShapeError
 from flexpool.lab import nets
 from flexpool.lab.downsampling import DOWNSAMPLINGS
 from flexpool.nn import MaxPool2d
+from flexpool.nn.block import blocks
 
 EVERY_NET = sorted(nets.NETS)
 EVERY_DOWNSAMPLING = sorted(DOWNSAMPLINGS)
-POOLINGS = sorted({*DOWNSAMPLINGS} - {"strided", "slice"})
+POOLINGS = sorted({*DOWNSAMPLINGS} - {*blocks()})
 
 
 @pytest.fixture
@@ -127,3 +128,17 @@ def test_unknown_names_suggest_the_nearest():
         nets.build("lenet6")
     with pytest.raises(ArgumentError, match="unknown downsampling 'maxx'. Did you mean 'max'"):
         nets.build("lenet5", "maxx")
+
+
+@pytest.mark.parametrize("downsampling", ["ddac", "guided_gaussian"])
+def test_counting_leaves_no_trace(downsampling):
+    """Neither in running statistics nor in the random numbers that are drawn next."""
+    model = nets.build("lenet5", downsampling)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.manual_seed(0)
+    nets.multiply_adds(model, (1, 28, 28))
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    assert torch.equal(drawn, torch.rand(3))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert model.training

@@ -41,19 +41,24 @@ def fits(settings, windows):
     return all(weight.shape[1] == windows.positions for weight in weights)
 
 
-# For what numba_cpu runs in `make test`: compiling takes seconds, and operators are many. With
-# its own settings each is compiled for a few windows; some, of every kind, for more.
-QUICK = {"float32": {"k2", "sparse", "empty", "line"}, "float64": {"line"}}
-QUICK_WITH_OTHER_SETTINGS = {"line"}
-QUICK_OVERLAPPING = {"max", "avg", "soft", "median", "blur", "lip", "stochastic", "ordinal"}
+# For what numba_cpu runs in `make test`: compiling takes seconds, and operators are many. With its
+# own settings each is compiled in float32 for the windows of a few places; some, of every kind, for
+# more places and in float64.
+QUICK = {"sparse", "sparse-ceil", "empty", "line", "line-ceil"}
+QUICK_WITH_OTHER_SETTINGS = {"line", "line-ceil"}
+QUICK_FOR_SOME = {"float32": {"k2", "k2-leftover"}, "float64": {"overlap", "overlap-ceil", "line"}}
 QUICK_IN_SPACE = {"max", "avg", "blur"}
+SOME = {"max", "avg", "soft", "median", "blur", "lip", "stochastic", "ordinal"}
 
 
 def marks(name, number, place, backend, dtype):
-    kind = place.split("-")[0]
-    quick = kind in (QUICK[dtype] if number == 0 else QUICK_WITH_OTHER_SETTINGS)
-    quick |= kind == "overlap" and dtype == "float64" and name in QUICK_OVERLAPPING
-    quick |= kind == "space" and dtype == "float64" and name in QUICK_IN_SPACE
+    quick = dtype == "float32" and place in (QUICK_WITH_OTHER_SETTINGS if number else QUICK)
+    quick |= name in SOME and place in QUICK_FOR_SOME[dtype]
+    quick |= place == "space" and dtype == "float64" and name in QUICK_IN_SPACE
+    return heavy(backend, quick)
+
+
+def heavy(backend, quick):
     return [pytest.mark.heavy] if backend == "numba_cpu" and not quick else []
 
 
@@ -119,9 +124,15 @@ def test_windows(name, number, place, backend, dtype):
         assert_close(got[name], derivatives[name], dtype, scale=terms)
 
 
-@pytest.mark.parametrize(("backend", "dtype"), RUNS)
+@pytest.mark.parametrize(
+    ("name", "backend", "dtype"),
+    [
+        pytest.param(name, *run, marks=heavy(run[0], run[1] == "float32" or name in SOME))
+        for name in operators()
+        for run in RUNS
+    ],
+)
 @pytest.mark.parametrize("values", SPECIAL)
-@pytest.mark.parametrize("name", operators())
 def test_special_values(name, values, backend, dtype):
     """Results everywhere; derivatives by x where the oracle has finite ones."""
     for settings in SETTINGS.get(name, [{}]):

@@ -174,10 +174,15 @@ def parameters(model: nn.Module) -> int:
 def multiply_adds(model: nn.Module, image: ImageShape) -> int:
     """Count the multiply-adds of one image's forward pass through convolutions and linear layers.
 
+    The pass is one of evaluation, so that it leaves no trace in the model and draws nothing.
+
     Example:
         >>> multiply_adds(nn.Conv2d(1, 6, 5, padding=2), (1, 28, 28))  # 6*28*28 sums of 5*5 terms
         117600
     """
+    training = model.training
+    model.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, *image))
+    model.train(training)
     return int(counter.get_total_flops()) // 2

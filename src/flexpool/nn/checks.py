@@ -12,19 +12,23 @@ from flexpool.errors import ArgumentError, DtypeError, ShapeError, called, expec
 __all__ = ["check_image", "checked_choice", "checked_number", "checked_numbers"]
 
 
-def check_image(module: nn.Module, x: Tensor, channels: int | None = None) -> None:
+def check_image(
+    module: nn.Module, x: Tensor, channels: int | None = None, integers: bool = False
+) -> None:
     """Check that an input is a batch of feature maps of floating-point numbers.
 
     Args:
         module: whose input it is; its class is named in the message.
         x: the input.
         channels: how many it must have; None for any number.
+        integers: whether it may hold integers as well.
 
     Raises:
         ShapeError: if it is not (N, C, H, W) with H, W > 0, or has another number of channels.
         DtypeError: if it holds no floating-point numbers.
     """
-    if x.ndim == 4 and x.shape[-1] > 0 and x.shape[-2] > 0 and x.is_floating_point():
+    numbers = integers or x.is_floating_point()
+    if x.ndim == 4 and x.shape[-1] > 0 and x.shape[-2] > 0 and numbers:
         if channels is None or x.shape[1] == channels:
             return
         rule = f"to have {channels} channels"
@@ -33,7 +37,7 @@ def check_image(module: nn.Module, x: Tensor, channels: int | None = None) -> No
         rule = "to have the shape (N, C, H, W)"
         instead = "Use x[None] for one image." if x.ndim == 3 else ""
     with called(type(module).__name__):
-        if x.ndim == 4 and not x.is_floating_point():
+        if x.ndim == 4 and not numbers:
             rule = "to hold floating-point numbers"
             raise DtypeError(expected("x", rule, x.dtype, "Use x.float()."))
         raise ShapeError(expected("x", rule, tuple(x.shape), instead))

@@ -8,12 +8,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flexpool import functional
-from flexpool.declare import Operator
+from flexpool.declare import Operator, find
 from flexpool.errors import ArgumentError, FlexpoolError, ShapeError, called, expected
 from flexpool.window import AdaptiveWindow, Window, adaptive_window, window
 from flexpool.window.arguments import is_int
 
 __all__ = [
+    "AVG",
+    "BLUR",
+    "LIP",
+    "MAX",
+    "MIN",
+    "MIXED",
     "PADDING_MODES",
     "WINDOW",
     "EitherWindowBlock",
@@ -31,6 +37,8 @@ PADDING_MODES = {
     "replicate": "replicate",
     "circular": "circular",
 }
+# Looked up once, since torch.compile does not trace through the search for operators.
+AVG, BLUR, LIP, MAX, MIN, MIXED = map(find, ("avg", "blur", "lip", "max", "min", "mixed"))
 WINDOW = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
 
 

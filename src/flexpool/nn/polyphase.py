@@ -20,14 +20,18 @@ __all__ = ["blurred", "choose", "grid", "phases", "whole_blocks"]
 Pair = tuple[int, int]
 
 
-def whole_blocks(x: Tensor, stride: Pair, ceil_mode: bool, module: nn.Module) -> Tensor:
+def whole_blocks(
+    x: Tensor, stride: Pair, ceil_mode: bool, module: nn.Module, zeros: bool = False
+) -> Tensor:
     """Make both sizes multiples of the stride.
 
     Rows and columns that are too many are dropped; in ceil mode those that lack are taken from the
-    other side, as if the image were a torus.
+    other side, as if the image were a torus, or are zeros.
     """
     height, width = x.shape[-2:]
     missing = [-height % stride[0], -width % stride[1]]
+    if ceil_mode and zeros:
+        return F.pad(x, (0, missing[1], 0, missing[0])) if any(missing) else x
     if ceil_mode and any(missing):
         # Not F.pad: it takes at most as many rows as there are.
         rows = torch.arange(height + missing[0], device=x.device) % height

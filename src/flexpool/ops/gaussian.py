@@ -29,9 +29,8 @@ Reference:
 
 from math import inf
 
-from flexpool.declare import Option, Param, operator
+from flexpool.declare import Param, operator, positive
 from flexpool.math import sqrt, where
-from flexpool.ops.gem import is_positive
 
 
 @operator(
@@ -40,7 +39,7 @@ from flexpool.ops.gem import is_positive
     laws=("permutation", "shift"),
     limits={"eta=0": "avg"},
 )
-def gaussian(x, eta=Param(1.0), eps=Option(1e-6, choices=is_positive, rule="a number > 0")):
+def gaussian(x, eta=Param(1.0), eps=positive(1e-6)):
     top = x.max().detach()
     m = (x - top).mean()
     d = x - top - m

@@ -28,17 +28,10 @@ Reference:
     TPAMI 41(7), arXiv:1711.02512.
 """
 
-from math import inf, isfinite
+from math import inf
 
-from flexpool.declare import Option, Param, operator
+from flexpool.declare import Param, operator, positive
 from flexpool.math import where
-
-
-def is_positive(value: object) -> bool:
-    """Tell whether a value is a finite number > 0."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return isfinite(value) and value > 0
 
 
 @operator(
@@ -47,7 +40,7 @@ def is_positive(value: object) -> bool:
     family="power",
     laws=("permutation", "monotone"),
 )
-def gem(x, p=Param(3.0, above=0), eps=Option(1e-6, choices=is_positive, rule="a number > 0")):
+def gem(x, p=Param(3.0, above=0), eps=positive(1e-6)):
     a = where(x < eps, eps, x)
     s = a.max().detach()
     s = where(s < inf, s, 1)

@@ -23,9 +23,8 @@ Reference:
     Eom, Choi (2018), Alpha-integration pooling for convolutional neural networks, arXiv:1811.03436.
 """
 
-from flexpool.declare import Option, operator
+from flexpool.declare import operator, positive
 from flexpool.math import exp, floor, log, where
-from flexpool.ops.gem import is_positive
 from flexpool.ops.product import LN2, exponent
 
 
@@ -35,7 +34,7 @@ from flexpool.ops.product import LN2, exponent
     family="power",
     laws=("permutation", "monotone"),
 )
-def geometric(x, eps=Option(1e-6, choices=is_positive, rule="a number > 0")):
+def geometric(x, eps=positive(1e-6)):
     a = where(x < eps, eps, x)
     e = exponent(a)
     whole = floor(e.mean())

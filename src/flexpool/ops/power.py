@@ -28,9 +28,8 @@ Reference:
     Eom, Choi (2018), Alpha-integration pooling for convolutional neural networks, arXiv:1811.03436.
 """
 
-from flexpool.declare import Option, Param, operator
+from flexpool.declare import Param, operator, positive
 from flexpool.math import exp, log, where
-from flexpool.ops.gem import is_positive
 from flexpool.ops.lse import log_mean_exp
 from flexpool.ops.product import LN2, exponent
 
@@ -41,7 +40,7 @@ from flexpool.ops.product import LN2, exponent
     family="power",
     laws=("permutation", "monotone"),
 )
-def power(x, alpha=Param(-1.0), eps=Option(1e-6, choices=is_positive, rule="a number > 0")):
+def power(x, alpha=Param(-1.0), eps=positive(1e-6)):
     a = where(x < eps, eps, x)
     e = exponent(a)
     top = e.max()

@@ -78,6 +78,9 @@ def test_known_values_of_the_lite_form(symmetric):
 
 def test_starts_with_a_smoothed_guide_and_keeps_constants():
     pool = DPPPool2d(2)
+    for module in random(pool).float().modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
     pascal = np.outer([1, 2, 1], [1, 2, 1]) / 16
     np.testing.assert_allclose(pool.guide.weight.detach().numpy(), [[pascal]] * 2)
     assert not pool.sharpness.any()

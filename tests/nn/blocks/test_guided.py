@@ -122,3 +122,13 @@ def test_refused(build, text):
     with pytest.raises(ArgumentError) as caught:
         build()
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("module", [GFGPPool2d, GuidedGaussianPool2d])
+def test_a_single_image_is_trained_with_the_statistics_so_far(module):
+    pool = random(module(3)).train()
+    before = {name: value.clone() for name, value in pool.named_buffers()}
+    y = pool(torch.from_numpy(X[:1]))
+    assert all(torch.equal(value, before[name]) for name, value in pool.named_buffers())
+    if module is GFGPPool2d:
+        torch.testing.assert_close(y, pool.eval()(torch.from_numpy(X[:1])))

@@ -62,6 +62,15 @@ def test_starts_as_the_average_of_what_is_there(logits):
     np.testing.assert_allclose(pool(torch.from_numpy(X)).detach().numpy(), average, rtol=1e-12)
 
 
+def test_starts_so_again_when_all_weights_are_drawn_anew():
+    pool = random(LIPPool2d(3))
+    for module in pool.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    average = by_hand.pool(X, np.mean, 3, 2, 1)
+    np.testing.assert_allclose(pool(torch.from_numpy(X)).detach().numpy(), average, rtol=1e-12)
+
+
 def test_half_precision_survives_logits_of_twelve():
     """e^12 is no number of float16: weights must be relative to the largest."""
     pool = LIPPool2d(1, 2, 2, 0, logits=torch.nn.Identity()).half()

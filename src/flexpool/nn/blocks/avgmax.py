@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from flexpool.declare import find
 from flexpool.nn.block import block
-from flexpool.nn.map_block import EitherWindowBlock
+from flexpool.nn.map_block import AVG, MAX, MIXED, EitherWindowBlock
 
 __all__ = ["AvgMaxPool2d", "CatAvgMaxPool2d"]
 
@@ -65,7 +64,7 @@ class AvgMaxPool2d(EitherWindowBlock):
     """
 
     def _downsampled(self, x: Tensor) -> Tensor:
-        return self._pooled(x, find("mixed"), a=0.5)
+        return self._pooled(x, MIXED, a=0.5)
 
 
 @block(
@@ -108,5 +107,5 @@ class CatAvgMaxPool2d(EitherWindowBlock):
     """
 
     def _downsampled(self, x: Tensor) -> Tensor:
-        average = self._pooled(x, find("avg"), count_include_pad=False)
-        return torch.cat([average, self._pooled(x, find("max"))], 1)
+        average = self._pooled(x, AVG, count_include_pad=False)
+        return torch.cat([average, self._pooled(x, MAX)], 1)

@@ -8,17 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from flexpool import functional
-from flexpool.declare import find
 from flexpool.errors import FlexpoolError, called
 from flexpool.nn.block import block
 from flexpool.nn.map_block import (
+    BLUR,
+    MAX,
     PADDING_MODES,
     MapBlock,
     checked_choice,
     checked_count,
     padded,
 )
-from flexpool.window import window
+from flexpool.window import Window, window
 
 __all__ = ["BlurConv2d", "MaxBlurPool2d", "PaddedBlurPool2d"]
 
@@ -89,9 +90,10 @@ class PaddedBlurPool2d(MapBlock):
             self.taps = checked_count("taps", taps)
             self.stride = checked_count("stride", stride)
             self.padding_mode = checked_choice("padding_mode", padding_mode, tuple(PADDING_MODES))
+            self.window = window(2, self.taps, self.stride)
 
     def _downsampled(self, x: Tensor) -> Tensor:
-        return _blurred(x, self.taps, self.stride, self.padding_mode)
+        return _blurred(x, self.window, self.padding_mode)
 
 
 @block(
@@ -151,13 +153,14 @@ class MaxBlurPool2d(MapBlock):
             self.window = window(2, kernel_size, 1, padding)
             self.stride = checked_count("stride", stride)
             self.taps = checked_count("taps", taps)
+            self.blur_window = window(2, self.taps, self.stride)
             self.padding_mode = checked_choice("padding_mode", padding_mode, tuple(PADDING_MODES))
         self.kernel_size = kernel_size
         self.padding = padding
 
     def _downsampled(self, x: Tensor) -> Tensor:
-        largest = functional.apply(x, find("max"), self.window, options={}, values={})
-        return _blurred(largest, self.taps, self.stride, self.padding_mode)
+        largest = functional.apply(x, MAX, self.window, options={}, values={})
+        return _blurred(largest, self.blur_window, self.padding_mode)
 
 
 @block(
@@ -226,6 +229,7 @@ class BlurConv2d(nn.Conv2d):
         with called(type(self).__name__):
             self.blur_stride = checked_count("stride", stride)
             self.taps = checked_count("taps", taps)
+            self.blur_window = window(2, self.taps, self.blur_stride)
             self.blur_padding_mode = checked_choice(
                 "blur_padding_mode", blur_padding_mode, tuple(PADDING_MODES)
             )
@@ -237,7 +241,7 @@ class BlurConv2d(nn.Conv2d):
         if self.activation is not None:
             filtered = self.activation(filtered)
         try:
-            return _blurred(filtered, self.taps, self.blur_stride, self.blur_padding_mode)
+            return _blurred(filtered, self.blur_window, self.blur_padding_mode)
         except FlexpoolError:
             with called(type(self).__name__):
                 raise
@@ -248,9 +252,7 @@ class BlurConv2d(nn.Conv2d):
         return f"{nn.Conv2d.extra_repr(self)}, taps={self.taps}, {blur}"
 
 
-def _blurred(x: Tensor, taps: int, stride: int, padding_mode: str) -> Tensor:
-    filled = padded(x, taps, padding_mode)
-    pooled: Tensor = functional.apply(
-        filled, find("blur"), window(2, taps, stride), options={}, values={}
-    )
+def _blurred(x: Tensor, sliding: Window, padding_mode: str) -> Tensor:
+    filled = padded(x, sliding.kernel_size[0], padding_mode)
+    pooled: Tensor = functional.apply(filled, BLUR, sliding, options={}, values={})
     return pooled

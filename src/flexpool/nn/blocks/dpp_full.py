@@ -120,16 +120,18 @@ class DPPPool2d(WindowBlock):
             self.channels = checked_count("channels", channels)
             self.symmetric = checked_flag("symmetric", symmetric)
             self.guide_size = checked_count("guide_size", guide_size)
-        self.sharpness = nn.Parameter(torch.zeros(self.channels))
-        self.base = nn.Parameter(torch.zeros(self.channels))
+        self.sharpness = nn.Parameter(torch.empty(self.channels))
+        self.base = nn.Parameter(torch.empty(self.channels))
         rows, columns = self.window.stride
-        self.guide = nn.Conv2d(
+        self.guide = _Guide2d(
             self.channels, self.channels, self.guide_size, (rows, columns), groups=self.channels
         )
-        filters = torch.from_numpy(binomial((self.guide_size,) * 2))
-        with torch.no_grad():
-            self.guide.weight.copy_(filters.expand_as(self.guide.weight))
-        nn.init.zeros_(self.guide.bias)  # type: ignore[arg-type]
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set lambda and alpha to 0."""
+        nn.init.zeros_(self.sharpness)
+        nn.init.zeros_(self.base)
 
     def _downsampled(self, x: Tensor) -> Tensor:
         return self._pooled(
@@ -156,3 +158,14 @@ class DPPPool2d(WindowBlock):
         filled = F.pad(x, (left, right, top, bottom), "replicate")
         guide: Tensor = self.guide(filled)
         return guide[..., : outputs[0], : outputs[1]]
+
+
+class _Guide2d(nn.Conv2d):
+    """Start as a binomial filter, and again when a net is given new weights."""
+
+    def reset_parameters(self) -> None:
+        """Set the weights, and the bias to 0."""
+        filters = torch.from_numpy(binomial(tuple(self.kernel_size)))
+        with torch.no_grad():
+            self.weight.copy_(filters.expand_as(self.weight))
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]

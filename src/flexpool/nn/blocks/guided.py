@@ -8,31 +8,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flexpool.declare import OnOutput, find, operator
+from flexpool.declare import OnOutput, operator
 from flexpool.errors import called
-from flexpool.math import exp, maximum, sqrt, where
 from flexpool.nn.block import block
 from flexpool.nn.map_block import WINDOW, WindowBlock, checked_choice, checked_count
+from flexpool.nn.norms import BatchNorm2d
+from flexpool.ops.boltzmann import boltzmann
+from flexpool.ops.gaussian import gaussian
 
 __all__ = ["GFGPPool2d", "GuidedGaussianPool2d"]
-
-SMALLEST_VARIANCE = 1e-6
 
 
 @operator
 def peaked(x, beta=OnOutput()):  # type: ignore[no-untyped-def]
-    """Average with the weights e^(beta x), beta one number per window."""
-    top = where(beta < 0, x.min(), x.max()).detach()
-    d = x - top
-    w = exp(beta * d)
-    return top + (w * d).sum() / w.sum()
+    """Average as boltzmann does, with one beta per window."""
+    return boltzmann.formula(x, beta)
 
 
 @operator
-def deviation(x):  # type: ignore[no-untyped-def]
-    """Take the root of the mean square distance to the mean."""
-    d = x - x.mean()
-    return sqrt(maximum((d * d).mean(), SMALLEST_VARIANCE))
+def gaussian_guided(x, eta=OnOutput()):  # type: ignore[no-untyped-def]
+    """Add eta deviations to the mean as gaussian does, with one eta per window."""
+    return gaussian.formula(x, eta, 1e-6)
 
 
 def _wave() -> tuple[Tensor, ...]:
@@ -52,14 +48,14 @@ def _hidden_layer(channels: int, hidden: int) -> list[nn.Module]:
     return [
         nn.AdaptiveAvgPool2d(1),
         nn.Conv2d(channels, hidden, 1),
-        nn.BatchNorm2d(hidden),
+        BatchNorm2d(hidden),
         nn.ReLU(),
     ]
 
 
 def _number_layer(channels: int, hidden: int) -> list[nn.Module]:
     """Give one number per channel."""
-    return [nn.Conv2d(hidden, channels, 1), nn.BatchNorm2d(channels)]
+    return [nn.Conv2d(hidden, channels, 1), BatchNorm2d(channels)]
 
 
 @block(
@@ -94,11 +90,10 @@ class GFGPPool2d(WindowBlock):
     Raises:
         ArgumentError: if an argument is outside its domain.
         ShapeError: if no window fits, or the channels differ.
-        ValueError: from torch's batch normalisation, when training with a single image.
 
     Note:
         The window's largest value is subtracted, so no weight overflows and no sum of weights
-        underflows.
+        underflows. A batch of a single image is normalised as in evaluation.
 
     Example:
         >>> import torch
@@ -173,12 +168,11 @@ class GuidedGaussianPool2d(WindowBlock):
     Raises:
         ArgumentError: if an argument is outside its domain.
         ShapeError: if no window fits, or the channels differ.
-        ValueError: from torch's batch normalisation, when training with a single image.
 
     Note:
         Padding counts for neither mean nor deviation. The deviation comes from distances to the
         mean, so large values lose no digits, and is at least 0.001. z is drawn by torch, so
-        ``torch.manual_seed`` decides it.
+        ``torch.manual_seed`` decides it. A batch of a single image is normalised as in evaluation.
 
     Example:
         >>> import torch
@@ -215,14 +209,15 @@ class GuidedGaussianPool2d(WindowBlock):
         self.to_scale = nn.Sequential(*_number_layer(self.channels, self.hidden), nn.Sigmoid())
 
     def _downsampled(self, x: Tensor) -> Tensor:
-        mean = self._pooled(x, find("avg"), count_include_pad=False)
-        spread = self._pooled(x, deviation)
         seen = self.to_hidden(x)
         factor = self.to_mean(seen)
         if self.training:
-            like = mean if self.noise == "window" else factor
-            factor = factor + self.to_scale(seen) * torch.randn_like(like)
-        return mean + F.softplus(factor) * spread
+            drawn = factor
+            if self.noise == "window":
+                outputs = self.window.output_shape(tuple(int(size) for size in x.shape[2:]))
+                drawn = factor.expand(-1, -1, *outputs)
+            factor = factor + self.to_scale(seen) * torch.randn_like(drawn)
+        return self._pooled(x, gaussian_guided, eta=F.softplus(factor))
 
 
 def _checked_hidden(hidden: int | None, channels: int) -> int:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flexpool.declare import find
 from flexpool.errors import ArgumentError, called, expected
 from flexpool.nn.block import block
-from flexpool.nn.map_block import WINDOW, WindowBlock, checked_count
+from flexpool.nn.map_block import LIP, WINDOW, WindowBlock, checked_count
+from flexpool.nn.norms import InstanceNorm2d
 from flexpool.window.arguments import is_int
 
 __all__ = ["LIPPool2d"]
@@ -94,7 +94,7 @@ class LIPPool2d(WindowBlock):
             self.logits = _logit_net(self.channels, logits, hidden, gain)
 
     def _downsampled(self, x: Tensor) -> Tensor:
-        return self._pooled(x, find("lip"), logits=self.logits(x))
+        return self._pooled(x, LIP, logits=self.logits(x))
 
 
 def _logit_net(
@@ -114,33 +114,29 @@ def _logit_net(
         return logits
     gate = _Gate(12.0 if gain is None else gain)
     if logits == "simplified":
-        last = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        last = _LastConv2d(channels, channels, 3, padding=1, bias=False)
         layers: list[nn.Module] = [last]
     else:
         inner = 128 if hidden is None else checked_count("hidden", hidden)
-        last = nn.Conv2d(inner, channels, 1, bias=False)
+        last = _LastConv2d(inner, channels, 1, bias=False)
         layers = [
             nn.Conv2d(channels, inner, 1, bias=False),
-            _InstanceNorm(inner),
+            InstanceNorm2d(inner),
             nn.ReLU(),
             nn.Conv2d(inner, inner, 3, padding=1, bias=False),
-            _InstanceNorm(inner),
+            InstanceNorm2d(inner),
             nn.ReLU(),
             last,
         ]
-    nn.init.zeros_(last.weight)
-    return nn.Sequential(*layers, _InstanceNorm(channels), gate)
+    return nn.Sequential(*layers, InstanceNorm2d(channels), gate)
 
 
-class _InstanceNorm(nn.GroupNorm):
-    """Normalise each map: a group norm of single channels, which takes maps of one pixel."""
+class _LastConv2d(nn.Conv2d):
+    """Start as zeros, and again when a net is given new weights."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, channels)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise; unlike torch.nn.functional without a minimal size."""
-        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+    def reset_parameters(self) -> None:
+        """Set the weights to 0."""
+        nn.init.zeros_(self.weight)
 
 
 class _Gate(nn.Module):

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flexpool.declare import find
 from flexpool.errors import called
 from flexpool.nn.block import block
-from flexpool.nn.map_block import EitherWindowBlock, checked_choice
+from flexpool.nn.map_block import MAX, MIN, EitherWindowBlock, checked_choice
 from flexpool.window.arguments import checked_flag
 
 __all__ = ["MaxMinPool2d"]
@@ -87,7 +86,7 @@ class MaxMinPool2d(EitherWindowBlock):
             self.rectified = checked_flag("rectified", rectified)
 
     def _downsampled(self, x: Tensor) -> Tensor:
-        largest, smallest = self._pooled(x, find("max")), self._pooled(x, find("min"))
+        largest, smallest = self._pooled(x, MAX), self._pooled(x, MIN)
         if self.rectified:
             largest, smallest = largest.relu(), (-smallest).relu()
         if self.order == "halves":

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from flexpool import functional
-from flexpool.declare import as_operator, find
+from flexpool.declare import as_operator
 from flexpool.errors import ArgumentError, called, expected
 from flexpool.nn.block import block
-from flexpool.nn.map_block import MapBlock, checked_count
+from flexpool.nn.map_block import MAX, MapBlock, checked_count
 from flexpool.window import adaptive_window, window
 
 __all__ = ["SPPFPool2d", "SPPPool2d", "StripPool2d"]
@@ -77,10 +77,10 @@ class SPPPool2d(MapBlock):
                 raise ArgumentError(expected("levels", rule, levels, "Write levels=(1, 2, 4)."))
             self.levels = tuple(checked_count("levels", level) for level in levels)
             self.operator = as_operator(operator)
+        self.bins = tuple(adaptive_window(2, level) for level in self.levels)
 
     def _downsampled(self, x: Tensor) -> Tensor:
-        bins = (adaptive_window(2, level) for level in self.levels)
-        pooled = (functional.apply(x, self.operator, b, options={}, values={}) for b in bins)
+        pooled = [functional.apply(x, self.operator, b, options={}, values={}) for b in self.bins]
         return torch.cat([part.flatten(1) for part in pooled], 1)
 
     def extra_repr(self) -> str:
@@ -144,7 +144,7 @@ class SPPFPool2d(MapBlock):
     def _downsampled(self, x: Tensor) -> Tensor:
         maps = [x]
         for _ in range(self.repeats):
-            maps.append(functional.apply(maps[-1], find("max"), self.window, options={}, values={}))
+            maps.append(functional.apply(maps[-1], MAX, self.window, options={}, values={}))
         return torch.cat(maps, 1)
 
 
@@ -187,11 +187,12 @@ class StripPool2d(MapBlock):
         super().__init__()
         with called(type(self).__name__):
             self.operator = as_operator(operator)
+        self.strips = adaptive_window(2, (None, 1)), adaptive_window(2, (1, None))
 
     def _downsampled(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        windows = adaptive_window(2, (None, 1)), adaptive_window(2, (1, None))
         rows, columns = (
-            functional.apply(x, self.operator, strip, options={}, values={}) for strip in windows
+            functional.apply(x, self.operator, strip, options={}, values={})
+            for strip in self.strips
         )
         return rows, columns
 

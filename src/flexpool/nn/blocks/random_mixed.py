@@ -7,10 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flexpool.declare import find
 from flexpool.errors import called
 from flexpool.nn.block import block
-from flexpool.nn.map_block import WINDOW, WindowBlock, checked_choice, checked_share
+from flexpool.nn.map_block import (
+    AVG,
+    MAX,
+    MIXED,
+    WINDOW,
+    WindowBlock,
+    checked_choice,
+    checked_share,
+)
 
 __all__ = ["RandomMixedPool2d"]
 
@@ -85,8 +92,8 @@ class RandomMixedPool2d(WindowBlock):
 
     def _downsampled(self, x: Tensor) -> Tensor:
         if not self.training:
-            return self._pooled(x, find("mixed"), a=self.p)
-        largest = self._pooled(x, find("max"))
-        average = self._pooled(x, find("avg"), count_include_pad=False)
+            return self._pooled(x, MIXED, a=self.p)
+        largest = self._pooled(x, MAX)
+        average = self._pooled(x, AVG, count_include_pad=False)
         drawn = {"call": (), "map": (*largest.shape[:2], 1, 1), "window": largest.shape}[self.per]
         return torch.where(torch.rand(drawn, device=x.device) < self.p, largest, average)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from math import comb
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flexpool import functional
-from flexpool.declare import find
 from flexpool.errors import ArgumentError, called, expected
 from flexpool.nn.block import block
-from flexpool.nn.map_block import MapBlock
+from flexpool.nn.map_block import MAX, MapBlock
 from flexpool.window import window
 from flexpool.window.arguments import checked_ints
 
@@ -62,8 +58,8 @@ class S3Pool2d(MapBlock):
         A call draws the same rows and columns for all images and channels, by torch, so
         ``torch.manual_seed`` decides them. Windows at the end are cut off at the edge, so z is as
         large as x and every grid has all of its g rows to choose from; a rest that is smaller than
-        a grid is a grid of its own. The authors' evaluation averages windows of z, which is the
-        expectation where grid_size is stride.
+        a grid is a grid of its own. The authors' program evaluates otherwise: it averages padded
+        windows of z.
 
     Example:
         >>> import torch
@@ -97,7 +93,7 @@ class S3Pool2d(MapBlock):
     def _downsampled(self, x: Tensor) -> Tensor:
         sizes = tuple(int(size) for size in x.shape[2:])
         outputs = self.outputs.output_shape(sizes)
-        largest: Tensor = functional.apply(x, find("max"), self.everywhere, options={}, values={})
+        largest: Tensor = functional.apply(x, MAX, self.everywhere, options={}, values={})
         for d in (0, 1):
             grids = _grids(sizes[d], outputs[d], self.outputs.stride[d], self.grid[d])
             if self.training:
@@ -133,17 +129,16 @@ def _expected(z: Tensor, axis: int, grids: tuple[tuple[int, int, int], ...]) -> 
     parts, start = [], 0
     for count, rows, kept in grids:
         part = z.narrow(axis, start, count * rows).movedim(axis, -1).unflatten(-1, (count, rows))
-        chances = torch.from_numpy(_chances(rows, kept)).to(z)
+        chances = torch.tensor(_chances(rows, kept), dtype=z.dtype, device=z.device)
         parts.append((part @ chances).flatten(-2).movedim(-1, axis))
         start += count * rows
     return torch.cat(parts, axis)
 
 
-@functools.lru_cache(maxsize=256)
-def _chances(rows: int, kept: int) -> NDArray[np.float64]:
+def _chances(rows: int, kept: int) -> list[list[float]]:
     """Tell how probable it is that a row (first axis) is the n-th of those that are kept."""
-    ways = [
-        [comb(row, n) * comb(rows - 1 - row, kept - 1 - n) for n in range(kept)]
+    ways = comb(rows, kept)
+    return [
+        [comb(row, n) * comb(rows - 1 - row, kept - 1 - n) / ways for n in range(kept)]
         for row in range(rows)
     ]
-    return np.array(ways, np.float64) / comb(rows, kept)

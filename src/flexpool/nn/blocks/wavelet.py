@@ -60,8 +60,8 @@ class WaveletPool2d(nn.Module):
 
     Note:
         The paper transforms twice and goes back once, which leaves exactly this low band; with
-        Haar's wavelet and unit gain it is the average of 2 x 2 pixels. With all bands, even sizes, a
-        periodic boundary and ``unit_gain=False`` the sum of squares is that of the input.
+        Haar's wavelet and unit gain it is the average of 2 x 2 pixels. With all bands, even sizes,
+        a periodic boundary and ``unit_gain=False`` the sum of squares is that of the input.
 
     Example:
         >>> import torch
@@ -168,7 +168,8 @@ class HWD2d(nn.Module):
 
     Raises:
         ArgumentError: if one of them is outside its domain.
-        ShapeError: if x is not (N, channels, H, W), or has less than 2 x 2 pixels without ceil mode.
+        ShapeError: if x is not (N, channels, H, W), or has less than 2 x 2 pixels without ceil
+            mode.
         DtypeError: if x holds no floating-point numbers.
 
     Note:
