@@ -95,6 +95,7 @@ class WindowLayer(Layer):
                 for n, option in self.operator.options.items()
                 if n != "training"
             }
+            self._deviations: dict[str, float] = {}
             self._initial = dict(self._initial_values(given, _checked_channels(channels)))
             self._learned = _chosen(self.operator, learnable, self._initial)
         arguments = self.operator.arguments.items()
@@ -105,8 +106,16 @@ class WindowLayer(Layer):
         self.reset_parameters()
 
     def reset_parameters(self, rng: Any = None) -> None:
-        """Give every number and weight the value it had at first; nothing is drawn."""
+        """Give every number and weight the value it had at first.
+
+        Args:
+            rng: what draws weights that start at random, anything with ``normal(mean, deviation,
+                size)``; None draws from fresh entropy.
+        """
+        draw = rng if hasattr(rng, "normal") else np.random.default_rng()
         fresh = {name: value.astype(np.float32) for name, value in self._initial.items()}
+        for name, deviation in self._deviations.items():
+            fresh[name][...] = draw.normal(0, deviation, fresh[name].shape)
         self._parameters = {n: value for n, value in fresh.items() if n in self._learned}
         self._buffers = {n: value for n, value in fresh.items() if n not in self._learned}
 
@@ -189,23 +198,27 @@ class WindowLayer(Layer):
     ) -> Iterator[tuple[str, Array]]:
         kernel = self.window.kernel_size if isinstance(self.window, Window) else None
         for name, argument in self.operator.arguments.items():
-            if not isinstance(argument, Param | Weight):
+            if isinstance(argument, Param):
+                array = _numbers(name, argument, _given(name, argument, given.get(name)))
+                inner: tuple[int, ...] = ()
+            elif isinstance(argument, Weight):
+                value = given.get(name)
+                if value is None and kernel is not None:
+                    value = self._first(name, argument, kernel)
+                array = _numbers(name, argument, _given(name, argument, value))
+                axes = len(argument.shape((1,) * self.dimensions))
+                inner = array.shape[-axes:] if kernel is None else argument.shape(kernel)
+            else:
                 continue
-            value = given.get(name, argument.default)
-            if callable(value) and value is not REQUIRED and kernel is not None:
-                value = value(kernel)
-            if value is REQUIRED or callable(value):
-                message = f"argument {name!r} is missing. Give {name}, {argument.domain}."
-                raise ArgumentError(message)
-            array = _numbers(name, argument, value)
-            inner = _inner_shape(argument, array, kernel, self.dimensions)
-            count = (channels,) if channels is not None else array.shape[:1]
-            shapes = [inner] if array.ndim == len(inner) and channels is None else []
-            shapes += [(*count, *inner)] if channels is not None or not shapes else []
-            if array.shape not in (inner, *shapes):
-                rule = f"to be of shape {' or '.join(map(str, dict.fromkeys([inner, *shapes])))}"
-                raise ShapeError(expected(name, rule, array.shape))
-            yield name, np.array(np.broadcast_to(array, shapes[-1]))
+            yield name, _per_channel(name, array, inner, channels)
+
+    def _first(self, name: str, argument: Weight, kernel: tuple[int, ...]) -> Any:
+        """Give what a weight starts with; zeros where that is drawn."""
+        if isinstance(argument.first, float):
+            self._deviations[name] = argument.first
+            return np.zeros(argument.shape(kernel))
+        start = argument.first if argument.required else argument.default
+        return None if start is None else start(kernel)
 
 
 class SlidingPool(WindowLayer):
@@ -392,13 +405,26 @@ def _numbers(name: str, argument: Param | Weight, value: Any) -> Array:
     return array
 
 
-def _inner_shape(
-    argument: Param | Weight, array: Array, kernel: tuple[int, ...] | None, dimensions: int
-) -> tuple[int, ...]:
-    """Give the shape that one channel's numbers have."""
-    if isinstance(argument, Param):
-        return ()
-    return array.shape[-dimensions:] if kernel is None else kernel
+def _given(name: str, argument: Param | Weight, value: Any) -> Any:
+    """Take what was given, else the default, unless there is none."""
+    if value is None and not isinstance(argument, Weight):
+        value = argument.default
+    if value is None or value is REQUIRED:
+        raise ArgumentError(f"argument {name!r} is missing. Give {name}, {argument.domain}.")
+    return value
+
+
+def _per_channel(name: str, array: Array, inner: tuple[int, ...], channels: int | None) -> Array:
+    """Bring numbers into the shape they are kept in: one channel's, or all channels'."""
+    kept = inner
+    if channels is not None:
+        kept = (channels, *inner)
+    elif array.ndim == len(inner) + 1:
+        kept = (array.shape[0], *inner)
+    if array.shape not in (inner, kept):
+        rule = f"to be of shape {' or '.join(map(str, dict.fromkeys([inner, kept])))}"
+        raise ShapeError(expected(name, rule, array.shape))
+    return np.array(np.broadcast_to(array, kept))
 
 
 def _chosen(operator: Operator, learnable: Learnable, names: Collection[str]) -> frozenset[str]:
