@@ -128,6 +128,14 @@ def test_exported_to_onnx_with_any_batch(name):
             np.testing.assert_allclose(got, want.detach().numpy(), atol=1e-5 * scale)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_one_image_needs_no_batch(name):
+    module, inputs = sample(name)
+    alone = tensors(module(*(x[0] for x in inputs)))
+    for one, first in zip(alone, tensors(module(*(x[:1] for x in inputs))), strict=True):
+        torch.testing.assert_close(one, first[0])
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer_halves_a_map_and_learns(name):
     """A net may put it where it has a pooling: as many channels, half the height and width."""

@@ -47,7 +47,8 @@ class ASAPPool2d(FrequencyPool):
             Default None.
 
     Shape:
-        (N, C, H, W) -> (N, C, H // stride, W // stride), at least 1; or (N, C, \*output_size).
+        (N, C, H, W) -> (N, C, H // stride, W // stride), at least 1; or (N, C, \*output_size);
+        without N alike.
 
     Raises:
         ArgumentError: if one of them is outside its domain, or both sizes are given.

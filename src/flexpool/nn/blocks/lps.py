@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from flexpool.errors import called
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image, checked_choice, checked_number
+from flexpool.nn.checks import check_numbers, checked_choice, checked_number
+from flexpool.nn.map_block import MapBlock
 from flexpool.nn.polyphase import blurred, choose, phases, whole_blocks
 from flexpool.window.arguments import checked_flag, checked_ints
 
@@ -29,7 +30,7 @@ def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     layer=lambda channels, kernel_size, stride: LPSPool2d(channels, stride),
     random=True,
 )
-class LPSPool2d(nn.Module):
+class LPSPool2d(MapBlock):
     r"""Keep, of the grids of pixels that a stride can choose from, one that is learned.
 
     $$ y = x^{(p)}, \qquad p = \operatorname*{argmax}_p f(x^{(p)}), \qquad
@@ -108,9 +109,9 @@ class LPSPool2d(nn.Module):
             nn.Conv2d(self.channels, width, 3), nn.ReLU(), nn.Conv2d(width, width, 3)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Score the phases; mix them or keep the best."""
-        check_image(self, x, self.channels)
+        check_numbers(self, x)
         x = blurred(whole_blocks(x, self.stride, self.ceil_mode, self), self.blur)
         parts = phases(x, self.stride)
         scores = self.logits(parts)

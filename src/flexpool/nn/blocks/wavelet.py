@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from flexpool.errors import ShapeError, called, expected
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image, checked_choice
+from flexpool.nn.checks import check_numbers, checked_choice
 from flexpool.nn.constants import constant
+from flexpool.nn.map_block import MapBlock
 from flexpool.nn.wavelets import high_pass, low_pass
 from flexpool.window.arguments import checked_flag, checked_ints
 
@@ -30,7 +31,7 @@ def _layer(channels: int, kernel_size: int, stride: int) -> nn.Module:
     sample=_sample,
     layer=_layer,
 )
-class WaveletPool2d(nn.Module):
+class WaveletPool2d(MapBlock):
     r"""Keep the low frequencies of a step of the wavelet transform, or all four bands of it.
 
     $$ y_{u,v} = g \sum_{i,j} h_i h_j\, x_{2u+i-a,\, 2v+j-a} $$
@@ -91,9 +92,9 @@ class WaveletPool2d(nn.Module):
             self.ceil_mode = checked_flag("ceil_mode", ceil_mode)
         self.wavelet = wavelet
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Filter rows and columns, one of two results each."""
-        check_image(self, x)
+        check_numbers(self, x)
         filters = (self.low,) if self.bands == "low" else (self.low, high_pass(self.low))
         gain = 0.5**0.5 if self.unit_gain else 1.0
         taps = tuple(gain * tap for filter in filters for tap in filter)
@@ -114,7 +115,7 @@ class WaveletPool2d(nn.Module):
         if size == 1 and not self.ceil_mode:
             with called("WaveletPool2d"):
                 rule = "to have at least 2 x 2 pixels"
-                raise ShapeError(expected("x", rule, tuple(x.shape), "Use ceil_mode=True."))
+                raise ShapeError(expected("the input", rule, tuple(x.shape), "Use ceil_mode=True."))
         if size % 2 and self.ceil_mode:
             x = torch.cat([x, x.narrow(dimension, size - 1, 1)], dimension)
         elif size % 2:
@@ -150,7 +151,7 @@ def _sample_hwd() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample_hwd,
     layer=lambda channels, kernel_size, stride: HWD2d(channels, channels),
 )
-class HWD2d(nn.Module):
+class HWD2d(MapBlock):
     r"""Transform by Haar's wavelet, which loses nothing, and let a 1 x 1 convolution choose.
 
     $$ y = \max \bigl( 0,\, \operatorname{norm}(w * [x_{LL}, x_{LH}, x_{HL}, x_{HH}]) \bigr) $$
@@ -199,8 +200,8 @@ class HWD2d(nn.Module):
             nn.Conv2d(4 * self.channels, out, 1), nn.BatchNorm2d(out), nn.ReLU()
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Transform, then choose."""
-        check_image(self, x, self.channels)
+        check_numbers(self, x)
         chosen: Tensor = self.choose(self.transform(x))
         return chosen
