@@ -18,9 +18,9 @@ T = torch.zeros(2, 3, 4, 4)
 
 MESSAGES = [
     (
-        lambda: flexpool.soft_pool(X, 2, beta=1),
+        lambda: flexpool.sum_pool(X, 2, beta=1),
         ArgumentError,
-        "soft_pool: soft takes no argument 'beta', nor any other besides the window.",
+        "sum_pool: sum takes no argument 'beta', nor any other besides the window.",
     ),
     (
         lambda: flexpool.lp_pool(X, 2, q=1),

@@ -24,6 +24,15 @@ BY_HAND = {
     "median": lambda window: np.sort(window, axis=None)[(window.size - 1) // 2],
     "soft": lambda window: np.average(window, weights=np.exp(window)),
     "boltzmann": lambda window: np.average(window, weights=np.exp(window)),
+    "range": lambda window: window.max() - window.min(),
+    "topk": lambda window: np.sort(window, axis=None)[-2:].mean(),
+    "product": lambda window: window.prod(),
+    "lehmer": lambda window: np.average(window, weights=window.clip(0) + (window.max() <= 0)),
+    "lse": lambda window: np.log(np.exp(window).mean()),
+    "gaussian": lambda window: window.mean() + window.std(),
+    "gem": lambda window: (window.clip(1e-6) ** 3).mean() ** (1 / 3),
+    "auto": lambda window: window.mean(),
+    "max_entropy": lambda window: np.average(window, weights=np.exp(window / 2)),
     "slice": lambda window: window[0, 0],
 }
 

@@ -7,7 +7,8 @@ from flexpool import nn
 from flexpool.declare import Option, find, operator, operators
 from flexpool.errors import ArgumentError, ShapeError
 
-SOFT = "kernel_size, stride, padding, dilation, ceil_mode, backend"
+WINDOW = "kernel_size, stride, padding, dilation, ceil_mode"
+SOFT = f"{WINDOW}, gradient, backend"
 BOLTZMANN = "kernel_size, stride, padding, dilation, ceil_mode, beta, channels, learnable, backend"
 
 
@@ -81,7 +82,7 @@ def shadowing_option(x, window=FLAG):
         ),
         (
             lambda: nn.StochasticPool2d(2, u=0.5),
-            f"StochasticPool2d: unknown argument 'u'. Known: {SOFT}.",
+            f"StochasticPool2d: unknown argument 'u'. Known: {WINDOW}, backend.",
         ),
         (
             lambda: nn.StochasticPool2d(2, training=False),

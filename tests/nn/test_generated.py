@@ -87,10 +87,8 @@ def test_the_signature_names_the_parameters_of_the_operator():
     ]
     assert shown["beta"].default == 1.0
     assert shown["beta"].kind is inspect.Parameter.KEYWORD_ONLY
-    assert (
-        str(inspect.signature(nn.AdaptiveSoftPool1d)) == "(output_size: 'Any', *, backend='auto')"
-    )
-    assert str(inspect.signature(nn.GlobalSoftPool3d)) == "(*, backend='auto')"
+    assert str(inspect.signature(nn.AdaptiveSumPool1d)) == "(output_size: 'Any', *, backend='auto')"
+    assert str(inspect.signature(nn.GlobalSumPool3d)) == "(*, backend='auto')"
     assert nn.SoftPool2d.__doc__.startswith(find("soft").doc)
     assert nn.SoftPool2d.__doc__.endswith("The window is that of :class:`Pool2d`.")
     assert nn.AdaptiveSoftPool1d.__doc__.endswith("that of :class:`AdaptivePool1d`.")
@@ -163,8 +161,8 @@ def test_classes_can_be_derived_from():
     ("module", "text"),
     [
         (
-            lambda: nn.SoftPool2d(3, stride=(2, 1), padding="same"),
-            "SoftPool2d(kernel_size=3, stride=(2, 1), padding=same, dilation=1, ceil_mode=False)",
+            lambda: nn.SumPool2d(3, stride=(2, 1), padding="same"),
+            "SumPool2d(kernel_size=3, stride=(2, 1), padding=same, dilation=1, ceil_mode=False)",
         ),
         (
             lambda: nn.BoltzmannPool1d(2, beta=0.5),
@@ -175,8 +173,8 @@ def test_classes_can_be_derived_from():
             lambda: nn.GlobalBoltzmannPool2d(channels=8, learnable=False),
             "GlobalBoltzmannPool2d(beta=(8,))",
         ),
-        (lambda: nn.AdaptiveSoftPool2d((None, 2)), "AdaptiveSoftPool2d(output_size=(None, 2))"),
-        (lambda: nn.GlobalSoftPool3d(), "GlobalSoftPool3d()"),
+        (lambda: nn.AdaptiveSumPool2d((None, 2)), "AdaptiveSumPool2d(output_size=(None, 2))"),
+        (lambda: nn.GlobalSumPool3d(), "GlobalSumPool3d()"),
         (lambda: nn.GlobalPool2d("lp", p=3), "GlobalPool2d(lp, p=3 learned)"),
         (
             lambda: nn.GlobalAvgPool1d(),

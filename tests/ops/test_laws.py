@@ -116,3 +116,32 @@ def test_limit_is_the_other_operator(name, setting, other):
         assert abs(here - there) <= 1e-8 * (1 + np.abs(values).max())
 
     check()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "other"),
+    [
+        ("gem", {"p": 1.0}, "avg"),
+        ("gem", {"p": 1e9}, "max"),
+        ("gem", {"p": 1e-7}, "geometric"),
+        ("power", {"alpha": -1.0}, "avg"),
+        ("power", {"alpha": 1.0}, "geometric"),
+        ("power", {"alpha": 1 - 1e-12}, "geometric"),
+        ("power", {"alpha": -1e9}, "max"),
+        ("power", {"alpha": 1e9}, "min"),
+        ("power", {"alpha": -5.0}, "gem"),
+        ("lehmer", {"q": 1e9}, "max"),
+        ("learned_norm", {"rho": -50.0}, "avg"),
+        ("learned_norm", {"rho": 1e9}, "max"),
+        ("lp", {"p": 1.0}, "sum"),
+        ("lp", {"p": 1e9}, "max"),
+    ],
+)
+def test_limit_on_positive_values(name, parameters, other):
+    @QUICK
+    @given(st.lists(st.integers(1, 400).map(lambda n: n / 8), min_size=1, max_size=6))
+    def check(values):
+        here, there = pooled(name, values, **parameters), pooled(other, values)
+        assert abs(here - there) <= 1e-5 * there
+
+    check()
