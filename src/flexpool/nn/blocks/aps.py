@@ -75,6 +75,14 @@ class APSPool2d(MapBlock):
         takes a phase as its second argument to keep that one, as in the other branch of a residual
         block.
 
+    Use:
+        Where an answer must not change if the image is shifted: with circular padding, and a global
+        pooling at the end.
+
+    Disagreement:
+        What makes a grid the strongest: the paper takes the sum of squares, its program has the six
+        of ``norm``. Invariance is exact for circular shifts only, which is sometimes left unsaid.
+
     Example:
         >>> import torch
         >>> x = torch.tensor([[1.0, 5.0, 2.0, 6.0], [0.0, 0.0, 0.0, 0.0]]).view(1, 1, 2, 4)
@@ -167,6 +175,10 @@ class APSUnpool2d(MapBlock):
         ArgumentError: if stride is outside its domain.
         ShapeError: if x, the phases and the size do not belong together.
         DtypeError: if x holds no floating-point numbers, or the phases are no integers.
+
+    Use:
+        In decoders of nets that were downsampled by :class:`APSPool2d`, so that the result shifts
+        with the input.
 
     Example:
         >>> import torch

@@ -63,6 +63,14 @@ class DiffStride2d(MapBlock):
         these limits too. A constant keeps its value. Since shapes follow the strides, a compiled
         net is compiled anew when they change: call :meth:`freeze` after training.
 
+    Use:
+        Where strides should be learned, not chosen, in a net that ends in a global pooling.
+
+    Disagreement:
+        The ramp is part of the result, here as in the authors' program: 64 rows and a stride of 2
+        give 40, not 32. Their fixed variant multiplies all values by HW / (H'W'); here a constant
+        keeps its value.
+
     Example:
         >>> import torch
         >>> layer = DiffStride2d()

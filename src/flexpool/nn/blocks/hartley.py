@@ -52,6 +52,9 @@ class HartleyPool2d(FrequencyPool):
         :class:`SpectralPool2d` exactly; else they differ in the frequencies without a partner,
         -H'/2 and -W'/2.
 
+    Use:
+        To repeat its paper; :class:`SpectralPool2d` needs no complex numbers here either.
+
     Example:
         >>> import torch
         >>> x = torch.tensor([0.0, 1.0, 0.0, -1.0]).view(1, 1, 1, 4)  # sin(pi m / 2)

@@ -68,6 +68,13 @@ class LPSPool2d(MapBlock):
         same pixels, as with :class:`APSPool2d`; sizes must be multiples of the stride for that.
         Of equal scores the first is taken.
 
+    Use:
+        As :class:`APSPool2d`, where the net should learn which grid to keep.
+
+    Disagreement:
+        Sizes that the stride does not divide: the authors' padding completes them for stride 2
+        only; here ``ceil_mode`` does for any.
+
     Example:
         >>> import torch
         >>> layer = LPSPool2d(3).eval()

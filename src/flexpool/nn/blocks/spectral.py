@@ -52,6 +52,13 @@ class SpectralPool2d(FrequencyPool):
         real part shares its energy between both, as in a Fourier transform of real numbers. It is
         computed as two products with real matrices, which ONNX and half types have too.
 
+    Use:
+        For results of any size, and to keep more of a map than windows do at the same size.
+
+    Disagreement:
+        The gain: a transform back that divides by the new size multiplies all values by HW /
+        (H'W'). And the frequencies of even sizes that have no partner: see the note.
+
     Example:
         >>> import torch
         >>> x = torch.tensor([[4.0, 2.0, 0.0, 2.0]]).view(1, 1, 1, 4)  # 2 + 2 cos(pi m / 2)

@@ -63,6 +63,10 @@ class TIPSPool2d(MapBlock):
         as given: no gradient goes through it, which the authors' code means but does not do.
         Shifts are drawn from torch's generator in every call with return_losses.
 
+    Use:
+        Where shift invariance should be learned together with the net, smoothly, with two losses
+        for it.
+
     Example:
         >>> import torch
         >>> layer = TIPSPool2d(1)

@@ -64,6 +64,13 @@ class WaveletPool2d(MapBlock):
         Haar's wavelet and unit gain it is the average of 2 x 2 pixels. With all bands, even sizes,
         a periodic boundary and ``unit_gain=False`` the sum of squares is that of the input.
 
+    Use:
+        Where a transform with an exact inverse is wanted, or smoother filters than the average.
+
+    Disagreement:
+        The gain and the border: a much used program doubles constants and takes zeros beyond the
+        map, see ``unit_gain`` and ``boundary``.
+
     Example:
         >>> import torch
         >>> x = torch.tensor([[1.0, 3.0], [5.0, 7.0]]).view(1, 1, 2, 2)
@@ -176,6 +183,9 @@ class HWD2d(MapBlock):
     Note:
         The transform is orthonormal: a constant is doubled in the low band, which the convolution
         and the normalisation make up for.
+
+    Use:
+        Where downsampling should lose nothing before the net has chosen, as in segmentation.
 
     Example:
         >>> import torch
