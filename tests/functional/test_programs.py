@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import flexpool
-from flexpool import calls
+from flexpool import calls, torch_calls  # noqa: F401 - torch_calls registers the operators
 from flexpool.errors import ArgumentError
 from flexpool.functional import apply
 from flexpool.window import window
