@@ -20,14 +20,14 @@ from flexpool.backends import threads
 
 
 def numbers(seed):
-    return np.random.default_rng(seed).normal(size=(4, 16, 64, 64)).astype(np.float32)
+    return np.random.default_rng(seed).normal(size=(4, 16, 128, 128)).astype(np.float32)
 
 
 def check(seed, operator="avg"):
     """Pool on NumPy's arrays: PyTorch's own threads do not survive a fork."""
     x = numbers(seed)
     y = flexpool.pool(x, operator, 2, backend="numba")
-    blocks = x.reshape(4, 16, 32, 2, 32, 2)
+    blocks = x.reshape(4, 16, 64, 2, 64, 2)
     expected = blocks.mean((3, 5)) if operator == "avg" else blocks.max((3, 5))
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
     return float(y.sum())
