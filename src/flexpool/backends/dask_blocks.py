@@ -135,7 +135,7 @@ def _joined(
         _joined(x, window, axes, run, dtype, divided, (*chosen, part))
         for part in divided[len(chosen)]
     ]
-    return blocks[0] if len(blocks) == 1 else dask.array.concatenate(blocks, axes[len(chosen)])  # type: ignore[no-untyped-call]
+    return blocks[0] if len(blocks) == 1 else dask.array.concatenate(blocks, axes[len(chosen)])
 
 
 def _block(
