@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare test test-all lint bench bench-training bench-publish clean
+.PHONY: help setup compare test test-all lint docs bench bench-training bench-publish clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ lint: $(READY)  ## check style, types and the direction of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: $(READY)  ## write the pages and pictures of all operators and blocks, from their declarations
+	@$(BIN)/flexpool pages
 
 bench: $(READY)  ## measure every operator beside PyTorch, torch.compile, oneDNN, ONNX Runtime
 	@$(BIN)/flexpool bench

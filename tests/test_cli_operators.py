@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from flexpool.backends import numba_cpu, triton_gpu
 from flexpool.backends.task import Task, geometry
 from flexpool.cli.app import app
-from flexpool.cli.operators import LAWS
+from flexpool.cli.describe import LAWS, sections
 from flexpool.declare import find, operators
 from flexpool.nn.block import blocks
 from flexpool.window import window
@@ -130,6 +130,10 @@ def test_show_tells_formula_equation_parameters_laws_limits_and_paper(name):
         assert re.search(rf"^  {argument}\b", printed, re.M)
     assert "\nEquation\n  " in printed
     assert f"flexpool.{name}_pool(x, 2" in printed
+    described = sections(operator.doc.replace("``", ""))
+    for section, title in (("Use", "When to use it"), ("Disagreement", "What others do otherwise")):
+        assert (f"\n{title}\n  " in printed) == (section in described)
+        assert " ".join(described.get(section, "").split()) in flat
 
 
 @pytest.mark.parametrize("columns", [80, 140])

@@ -32,7 +32,7 @@ from flexpool.window import Window
 
 __all__ = ["Compiled", "Job", "compile_ahead", "jobs_of_net", "jobs_of_operator"]
 
-IMAGE, BATCH = (1, 28, 28), 2
+BATCH = 2
 LAYOUTS = ("contiguous", "channels_last")
 
 
@@ -165,9 +165,10 @@ def jobs_of_net(name: str, downsampling: str | None = None, dtype: str = "float3
         [('lenet5/max down1', 'contiguous'), ('lenet5/max down1', 'channels_last')]
     """
     jobs: list[Job] = []
-    chosen = downsampling or nets.find(name).downsampling
+    known = nets.find(name)
+    chosen, image = downsampling or known.downsampling, known.image
     for layout in LAYOUTS:
-        net = nets.build(name, chosen, image=IMAGE).to(getattr(torch, dtype))
+        net = nets.build(name, chosen).to(getattr(torch, dtype))
         if layout == "channels_last":
             net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         hooks = []
@@ -176,7 +177,7 @@ def jobs_of_net(name: str, downsampling: str | None = None, dtype: str = "float3
                 note = functools.partial(_note, jobs, f"{name}/{chosen} {part}", dtype)
                 hooks.append(module.register_forward_pre_hook(note))
         with FakeTensorMode(allow_non_fake_inputs=True):
-            net(_tensor((BATCH, *IMAGE), layout, dtype, gradient=False))
+            net(_tensor((BATCH, *image), layout, dtype, gradient=False))
         for hook in hooks:  # they would go along to the other processes
             hook.remove()
     # Modules that say the same of themselves have the same kernels, whatever the sizes.

@@ -37,7 +37,8 @@ def batches():
 
 
 @pytest.mark.parametrize(
-    ("name", "downsampling"), [*((n, None) for n in NETS), ("lenet5", "lp"), ("lenet5", "strided")]
+    ("name", "downsampling"),
+    [*((n, None) for n in (*NETS, "lenet5-sigmoid")), ("lenet5", "lp"), ("lenet5", "strided")],
 )
 def test_weights_start_as_torchs_to_the_last_bit(name, downsampling):
     net, model = pair(name, 3, downsampling)
@@ -48,6 +49,22 @@ def test_weights_start_as_torchs_to_the_last_bit(name, downsampling):
     assert zero.nets.parameters(net) == torch_nets.parameters(model)
     image = (1, 28, 28)
     assert zero.nets.multiply_adds(net, image) == torch_nets.multiply_adds(model, image)
+
+
+@pytest.mark.parametrize("rule", ["standard", "xavier-uniform", "kaiming-uniform"])
+def test_other_rules_start_as_torchs_too(rule):
+    net = zero.nets.build(
+        "nin",
+        image=(1, 64, 64),
+        rng=lambda layer: zero.TorchStream(derive(0, "weights", layer)),
+        initialisation=rule,
+    )
+    theirs = torch_nets.build("nin", image=(1, 64, 64), initialisation=rule).state_dict()
+    assert net.state_dict().keys() == theirs.keys()
+    for key, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, theirs[key], key, strict=True)
+    with pytest.raises(ArgumentError, match="unknown initialisation 'xavier'. Did you mean"):
+        zero.nets.build("lenet5", initialisation="xavier")
 
 
 def test_the_order_of_images_is_torchs():

@@ -18,7 +18,7 @@ SETTINGS = {
     ],
     "dpp_guided": [{}, {"symmetric": False, "alpha": -1.0}],
     "erode": [{}, {"b": PER_POSITION}],
-    "fuzzy": [{}, {"top": np.array([3.0, 12.0])}],
+    "fuzzy": [{}, {"top": np.array([2.0, 4.0])}],
     "gated": [{}, {"gate": PER_POSITION}],
     "gaussian": [{}, {"eta": -2.0, "eps": 0.3}, {"eta": np.array([0.5, 3.0])}],
     "gem": [{}, {"p": 1.0}, {"p": np.array([0.5, 8.0])}, {"eps": 0.25}],

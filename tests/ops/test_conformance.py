@@ -41,19 +41,20 @@ def fits(settings, windows):
     return all(weight.shape[1] == windows.positions for weight in weights)
 
 
-# For what numba_cpu runs in `make test`: compiling takes seconds, and operators are many. With its
-# own settings each is compiled in float32 for the windows of a few places; some, of every kind, for
-# more places and in float64.
-QUICK = {"sparse", "sparse-ceil", "empty", "line", "line-ceil"}
-QUICK_WITH_OTHER_SETTINGS = {"line", "line-ceil"}
-QUICK_FOR_SOME = {"float32": {"k2", "k2-leftover"}, "float64": {"overlap", "overlap-ceil", "line"}}
+# For what numba_cpu runs in `make test`: compiling takes seconds, and operators are many. Each is
+# compiled in float32 along a line; some, of every kind, for more places and in float64.
+QUICK = {"line", "line-ceil"}
+QUICK_FOR_SOME = {
+    "float32": {"k2", "k2-leftover", "sparse", "sparse-ceil", "empty"},
+    "float64": {"overlap", "overlap-ceil", "line"},
+}
 QUICK_IN_SPACE = {"max", "avg", "blur"}
-SOME = {"max", "avg", "soft", "median", "blur", "lip", "stochastic", "ordinal"}
+SOME = {"max", "avg", "soft", "median", "blur", "lip", "stochastic", "ordinal", "dpp", "gem"}
 
 
 def marks(name, number, place, backend, dtype):
-    quick = dtype == "float32" and place in (QUICK_WITH_OTHER_SETTINGS if number else QUICK)
-    quick |= name in SOME and place in QUICK_FOR_SOME[dtype]
+    quick = dtype == "float32" and place in QUICK
+    quick |= number == 0 and name in SOME and place in QUICK_FOR_SOME[dtype]
     quick |= place == "space" and dtype == "float64" and name in QUICK_IN_SPACE
     return heavy(backend, quick)
 
@@ -127,7 +128,7 @@ def test_windows(name, number, place, backend, dtype):
 @pytest.mark.parametrize(
     ("name", "backend", "dtype"),
     [
-        pytest.param(name, *run, marks=heavy(run[0], run[1] == "float32" or name in SOME))
+        pytest.param(name, *run, marks=heavy(run[0], name in SOME))
         for name in operators()
         for run in RUNS
     ],

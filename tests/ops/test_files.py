@@ -34,11 +34,16 @@ def test_every_oracle_has_an_operator():
 @pytest.mark.parametrize("name", operators())
 def test_docstring_is_complete(name):
     operator = find(name)
-    sections = re.split(r"\n\n(Args|Note|Example|Reference):\n", operator.doc)
+    titles = ["Args", "Note", "Use", "Disagreement", "Example", "Reference"]
+    sections = re.split(rf"\n\n({'|'.join(titles)}):\n", operator.doc)
     parts = dict(zip(sections[1::2], sections[2::2], strict=True))
+    assert list(parts) == [title for title in titles if title in parts]
     assert re.fullmatch(r"[A-Z].{20,98}\.", operator.summary)
     assert "\n$$ y" in sections[0] or "\n$$ P(y" in sections[0]
-    assert {"Note", "Example", "Reference"} <= set(parts)
+    assert {"Note", "Use", "Example", "Reference"} <= set(parts)
+    for title in {"Use", "Disagreement"} & set(parts):
+        assert re.fullmatch(r"( {4}\S.*\n?)+", parts[title])
+        assert parts[title].endswith(".")
     asked = [n for n, a in operator.arguments.items() if not a.domain.startswith("drawn")]
     assert re.findall(r"^    (\w+): ", parts.get("Args", ""), re.MULTILINE) == asked
 

@@ -14,7 +14,9 @@ from rich.table import Table
 import flexpool
 from flexpool.cli.bench import bench
 from flexpool.cli.kernels import show_kernel
+from flexpool.cli.nets import net as show_net
 from flexpool.cli.operators import list_operators, show
+from flexpool.cli.pages import pages
 from flexpool.cli.terminal import WIDE, page, reported
 from flexpool.cli.warm_up import warm_up
 from flexpool.errors import StorageError
@@ -41,7 +43,9 @@ app.command("list", rich_help_panel=OPERATORS)(list_operators)
 app.command("show", rich_help_panel=OPERATORS)(show)
 app.command("show-kernel", rich_help_panel=OPERATORS)(show_kernel)
 app.command("warm-up", rich_help_panel=OPERATORS)(warm_up)
+app.command("pages", rich_help_panel=OPERATORS)(pages)
 app.command("bench", rich_help_panel=OPERATORS)(bench)
+app.command("net", rich_help_panel=EXPERIMENTS)(show_net)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of the results.", show_default=True)]
 DataDir = Annotated[

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +12,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from flexpool.cli.describe import (
+    KINDS,
+    LAWS,
+    calls_of,
+    default_of,
+    entries,
+    formula_of,
+    in_brief,
+    is_random,
+    is_required,
+    plainly,
+    sections,
+)
 from flexpool.cli.terminal import page, print_python, reported
 from flexpool.errors import called, unknown
 
@@ -21,28 +33,15 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from flexpool.declare import Argument, Operator
+    from flexpool.declare import Operator
     from flexpool.nn.block import Block
 
 __all__ = ["list_operators", "show"]
 
-LAWS = {
-    "permutation": "the order of the values does not matter",
-    "between": "never below the smallest value nor above the largest",
-    "shift": "adding c to all values adds c to the result",
-    "scale": "multiplying all values by c > 0 multiplies the result by c",
-    "monotone": "a larger value never gives a smaller result",
-    "even": "the signs of all values may be flipped",
-    "constant": "equal values give that value",
-}
-KINDS = {
-    "Param": "one number, or one per channel",
-    "Weight": "one number per position, or per channel and position",
-    "RankWeight": "one number per rank, or per channel and rank",
-    "OnInput": "one number per element of the input",
-    "OnOutput": "one number per window",
-    "Random": "random number, from the caller's seed",
-    "Option": "option",
+TITLES = {
+    "Note": "Note",
+    "Use": "When to use it",
+    "Disagreement": "What others do otherwise",
 }
 
 READABLE = 100  # columns of prose
@@ -87,7 +86,7 @@ def _beside(entry: Operator | Block) -> str:
     from flexpool.declare import Operator
 
     if isinstance(entry, Operator):
-        return "\n".join(_in_brief(n, a) for n, a in entry.arguments.items())
+        return "\n".join(in_brief(n, a) for n, a in entry.arguments.items())
     return f"nn.{entry.module.__name__}"
 
 
@@ -124,42 +123,39 @@ def _found(name: str) -> Operator | Block:
 def _print_operator(operator: Operator) -> None:
     console = page()
     console.width = min(console.width, READABLE)
-    described = _sections(operator.doc)
+    described = _described(operator)
     console.print(Text.assemble((operator.name, "bold cyan"), "  ", (operator.family, "dim")))
     console.print(operator.summary, markup=False)
     console.print()
-    print_python(_formula(operator), indent=2)
+    print_python(formula_of(operator), indent=2)
     _print_titled(console, "Equation", described["Equation"])
     if operator.arguments:
         _print_titled(console, "Parameters", _parameters(operator, described.get("Args", "")))
-    _print_titled(console, "Note", described.get("Note", ""))
+    for section in TITLES:
+        _print_titled(console, TITLES[section], described.get(section, ""))
     _print_titled(console, "Laws", _pairs({law: LAWS[law] for law in operator.laws}))
     _print_titled(console, "Limits", _pairs({at: f"is {o}" for at, o in operator.limits.items()}))
     _print_titled(console, "Paper", operator.paper)
-    _print_titled(console, "Use", "\n\n".join(_uses(operator)))
+    _print_titled(console, "Calls", "\n\n".join(calls_of(operator)))
 
 
 def _print_block(block: Block) -> None:
     console = page()
     console.width = min(console.width, READABLE)
-    described = _sections(block.doc)
+    described = _described(block)
     console.print(Text.assemble((block.name, "bold cyan"), "  ", (block.family, "dim")))
     console.print(block.summary, markup=False)
     _print_titled(console, "Equation", described["Equation"])
     arguments = _plain_table()
-    for names, meaning in _entries(described.get("Args", "")):
+    for names, meaning in entries(described.get("Args", "")):
         arguments.add_row(Text(names, style="cyan"), Text(meaning))
     _print_titled(console, "Parameters", arguments)
-    for title in ("Shape", "Note"):
-        _print_titled(console, title, described.get(title, ""))
+    _print_titled(console, "Shape", described.get("Shape", ""))
+    for section in TITLES:
+        _print_titled(console, TITLES[section], described.get(section, ""))
     _print_titled(console, "Paper", block.paper)
     signature = inspect.signature(block.module)
-    _print_titled(console, "Use", _plainly(f"flexpool.nn.{block.module.__name__}{signature}"))
-
-
-def _plainly(signature: str) -> str:
-    """Leave the types out of a signature: the docstring says them in words."""
-    return re.sub(r": '[^']*'| -> .*$", "", signature).replace(" = ", "=")
+    _print_titled(console, "Calls", plainly(f"flexpool.nn.{block.module.__name__}{signature}"))
 
 
 def _print_titled(console: Console, title: str, content: str | Table) -> None:
@@ -183,12 +179,12 @@ def _filled(text: str) -> Iterator[str]:
 
 def _parameters(operator: Operator, described: str) -> Table:
     """Make a table of the arguments, with what the docstring says of each."""
-    meanings = dict(_entries(described))
+    meanings = dict(entries(described))
     table = _plain_table()
     for name, argument in operator.arguments.items():
         kind = KINDS[type(argument).__name__]
         learnable = ", learnable" if getattr(argument, "learnable", False) else ""
-        label = name if _is_random(argument) else _in_brief(name, argument)
+        label = name if is_random(argument) else in_brief(name, argument)
         table.add_row(
             Text(label, style="cyan"),
             Text.assemble(
@@ -197,13 +193,6 @@ def _parameters(operator: Operator, described: str) -> Table:
             ),
         )
     return table
-
-
-def _entries(described: str) -> list[tuple[str, str]]:
-    """Split what a docstring says of arguments into names and meanings."""
-    parts = re.split(r"^([\w, ]+): ", described, flags=re.MULTILINE)
-    meanings = (" ".join(meaning.split()) for meaning in parts[2::2])
-    return list(zip(parts[1::2], meanings, strict=True))
 
 
 def _pairs(pairs: Mapping[str, str]) -> Table:
@@ -218,17 +207,6 @@ def _plain_table() -> Table:
     table.add_column(no_wrap=True)
     table.add_column()
     return table
-
-
-def _uses(operator: Operator) -> list[str]:
-    """Write calls of an operator."""
-    required = "".join(f", {n}=..." for n, a in operator.arguments.items() if _is_required(a))
-    camel_case = "".join(part.capitalize() for part in operator.name.split("_"))
-    return [
-        f"flexpool.{operator.name}_pool(x, 2{required})",
-        f"flexpool.nn.{camel_case}Pool2d(2)",
-        f"flexpool show-kernel {operator.name} -k 2",
-    ]
 
 
 def _record(entry: Operator | Block) -> dict[str, Any]:
@@ -246,7 +224,7 @@ def _block_record(block: Block) -> dict[str, Any]:
         "kind": "block",
         "family": block.family,
         "summary": block.summary,
-        "equation": _sections(block.doc)["Equation"],
+        "equation": _described(block)["Equation"],
         "module": f"flexpool.nn.{block.module.__name__}",
         "arguments": list(inspect.signature(block.module).parameters),
         "random": block.random,
@@ -264,14 +242,14 @@ def _operator_record(operator: Operator) -> dict[str, Any]:
         "kind": "operator",
         "family": operator.family,
         "summary": operator.summary,
-        "equation": _sections(operator.doc)["Equation"],
-        "formula": _formula(operator),
+        "equation": _described(operator)["Equation"],
+        "formula": formula_of(operator),
         "arguments": [
             {
                 "name": name,
                 "kind": type(argument).__name__,
-                "required": _is_required(argument),
-                "default": _default(argument),
+                "required": is_required(argument),
+                "default": default_of(argument),
                 "domain": argument.domain,
                 "learnable": getattr(argument, "learnable", False),
             }
@@ -285,42 +263,6 @@ def _operator_record(operator: Operator) -> dict[str, Any]:
     }
 
 
-def _is_required(argument: Argument) -> bool:
-    return argument.required and not _is_random(argument)
-
-
-def _is_random(argument: Argument) -> bool:
-    """Tell whether an argument is drawn, from a seed that callers may give."""
-    return type(argument).__name__ == "Random"
-
-
-def _default(argument: Argument) -> Any:
-    """Give an argument's default; of one that is computed, the function's name."""
-    if argument.required:
-        return None
-    return getattr(argument.default, "__name__", argument.default)
-
-
-def _in_brief(name: str, argument: Argument) -> str:
-    if _is_random(argument):
-        return "seed"
-    return f"{name} (required)" if argument.required else f"{name}={_written(argument)}"
-
-
-def _written(argument: Argument) -> str:
-    default = _default(argument)
-    return f"{default:g}" if isinstance(default, float) else str(default)
-
-
-def _formula(operator: Operator) -> str:
-    """Give the formula's source without its declaration."""
-    source = inspect.cleandoc(inspect.getsource(operator.formula))
-    return source[re.search(r"^def ", source, re.MULTILINE).start() :].rstrip()  # type: ignore[union-attr]
-
-
-def _sections(doc: str) -> dict[str, str]:
-    """Split a docstring into its sections; what follows the summary is the equation."""
-    parts = re.split(r"^(\w+):\n", doc.replace("``", ""), flags=re.MULTILINE)
-    opening = parts[0].partition("\n")[2]
-    titled = zip(parts[1::2], parts[2::2], strict=True)
-    return {name: inspect.cleandoc(f"\n{text}") for name, text in [("Equation", opening), *titled]}
+def _described(entry: Operator | Block) -> dict[str, str]:
+    """Split a docstring into its sections, without marks that a terminal does not show."""
+    return sections(entry.doc.replace("``", ""))

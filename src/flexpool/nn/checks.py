@@ -9,38 +9,28 @@ from torch import Tensor, nn
 
 from flexpool.errors import ArgumentError, DtypeError, ShapeError, called, expected
 
-__all__ = ["check_image", "checked_choice", "checked_number", "checked_numbers"]
+__all__ = ["check_numbers", "checked_choice", "checked_number", "checked_numbers"]
 
 
-def check_image(
-    module: nn.Module, x: Tensor, channels: int | None = None, integers: bool = False
-) -> None:
-    """Check that an input is a batch of feature maps of floating-point numbers.
+def check_numbers(module: nn.Module, x: Tensor, integers: bool = False) -> None:
+    """Check that there are pixels, and that they are floating-point numbers.
 
     Args:
         module: whose input it is; its class is named in the message.
         x: the input.
-        channels: how many it must have; None for any number.
         integers: whether it may hold integers as well.
 
     Raises:
-        ShapeError: if it is not (N, C, H, W) with H, W > 0, or has another number of channels.
+        ShapeError: if a map has no pixels.
         DtypeError: if it holds no floating-point numbers.
     """
-    numbers = integers or x.is_floating_point()
-    if x.ndim == 4 and x.shape[-1] > 0 and x.shape[-2] > 0 and numbers:
-        if channels is None or x.shape[1] == channels:
-            return
-        rule = f"to have {channels} channels"
-        instead = f"Build {type(module).__name__} for as many channels as the input has."
-    else:
-        rule = "to have the shape (N, C, H, W)"
-        instead = "Use x[None] for one image." if x.ndim == 3 else ""
+    if x.shape[-1] > 0 and x.shape[-2] > 0 and (integers or x.is_floating_point()):
+        return
     with called(type(module).__name__):
-        if x.ndim == 4 and not numbers:
-            rule = "to hold floating-point numbers"
-            raise DtypeError(expected("x", rule, x.dtype, "Use x.float()."))
-        raise ShapeError(expected("x", rule, tuple(x.shape), instead))
+        if x.shape[-1] == 0 or x.shape[-2] == 0:
+            raise ShapeError(expected("the input", "to have pixels", tuple(x.shape)))
+        rule = "to hold floating-point numbers"
+        raise DtypeError(expected("the input", rule, x.dtype, "Use x.float()."))
 
 
 def checked_choice(argument: str, value: object, known: Collection[str]) -> str:

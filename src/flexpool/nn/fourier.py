@@ -21,11 +21,12 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from flexpool.errors import ArgumentError, ShapeError, called, expected
-from flexpool.nn.checks import check_image, checked_numbers
+from flexpool.nn.checks import check_numbers, checked_numbers
 from flexpool.nn.constants import is_traced
+from flexpool.nn.map_block import MapBlock
 from flexpool.window.arguments import checked_flag, checked_ints
 
 __all__ = ["FrequencyPool", "all_alike", "low_frequencies", "matrix", "tables"]
@@ -65,7 +66,7 @@ def matrix(size: int, count: int, weights: Weights, device: torch.device) -> Ten
     return torch.cat([real, -w[0] * sin[:, :1].mT])
 
 
-class FrequencyPool(nn.Module):
+class FrequencyPool(MapBlock):
     """The base of the blocks that keep low frequencies: sizes, matrices and the products.
 
     Attributes:
@@ -97,7 +98,7 @@ class FrequencyPool(nn.Module):
         """Give the function from frequencies and the signal's size to their weights."""
         return all_alike
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Keep the low frequencies of every plane."""
         products, counts = self.products(x)
         rows, columns = counts
@@ -108,7 +109,7 @@ class FrequencyPool(nn.Module):
 
     def products(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Multiply by both matrices; give also how many frequencies are kept."""
-        check_image(self, x)
+        check_numbers(self, x)
         rows, columns = (self.count(dimension, x.shape[2 + dimension]) for dimension in (0, 1))
         left, right = self.matrix(x.shape[2], rows, x), self.matrix(x.shape[3], columns, x)
         return left @ (x @ right.mT), (rows, columns)
@@ -122,7 +123,7 @@ class FrequencyPool(nn.Module):
             with called(type(self).__name__):
                 rule = f"to have at least the sizes {tuple(self.output_size)}"
                 instead = "Frequencies are left out, never added: ask for a smaller output_size."
-                raise ShapeError(expected("x", rule, size, instead))
+                raise ShapeError(expected("the input", rule, size, instead))
         return self.output_size[dimension]
 
     def matrix(self, size: int, count: int, like: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class MapBlock(nn.Module):
             alone = (item[None] if isinstance(item, Tensor) else item for item in others)
             result = self._downsampled(input[None], *alone)
             if isinstance(result, tuple):
-                return tuple(part[0] for part in result)
+                return tuple(part[0] if part.ndim else part for part in result)
             return result[0]
         except FlexpoolError:
             with called(type(self).__name__):

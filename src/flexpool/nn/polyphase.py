@@ -41,7 +41,7 @@ def whole_blocks(
         with called(type(module).__name__):
             instead = "Use ceil_mode=True for smaller ones."
             rule = f"to have at least {stride[0]} x {stride[1]} pixels"
-            raise ShapeError(expected("x", rule, tuple(x.shape), instead))
+            raise ShapeError(expected("the input", rule, tuple(x.shape), instead))
     return x[..., : height - height % stride[0], : width - width % stride[1]]
 
 

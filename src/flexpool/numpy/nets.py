@@ -203,6 +203,13 @@ def _nin(channels: int, down: str, classes: int) -> Layers:
     }
 
 
+_RULES: dict[str, Callable[[tuple[int, ...], Any], Array] | None] = {
+    "standard": None,  # what layers do by themselves
+    "xavier-uniform": initial.xavier_uniform,
+    "kaiming-uniform": initial.kaiming_uniform,
+}
+
+
 @dataclass(frozen=True)
 class Net:
     """One architecture.
@@ -212,14 +219,14 @@ class Net:
         summary: what it is, in one phrase.
         layers: builds its layers from (image shape, downsampling, classes).
         downsampling: the one it has unless another is asked for.
-        xavier: whether weights start by Xavier's rule instead of PyTorch's.
+        initialisation: the rule its weights start by unless another is asked for.
     """
 
     name: str
     summary: str
     layers: Callable[[ImageShape, str, int], Layers]
     downsampling: str
-    xavier: bool = False
+    initialisation: str = "standard"
 
 
 def _with_dense(
@@ -253,7 +260,7 @@ NETS = {
             "LeNet-5 with sigmoids and averages, weights by Xavier's rule",
             _with_dense(_lenet5_sigmoid, Sigmoid, "sigmoid"),
             "avg",
-            xavier=True,
+            initialisation="xavier-uniform",
         ),
         Net(
             "nin",
@@ -283,6 +290,7 @@ def build(
     image: ImageShape = (1, 28, 28),
     classes: int = 10,
     rng: Callable[[str], Any] | int = 0,
+    initialisation: str = "own",
 ) -> Sequential:
     """Build a net with its initial weights.
 
@@ -293,12 +301,14 @@ def build(
         classes: number of outputs, an int > 0.
         rng: a seed, an int >= 0; or a function from a layer's name to what draws its weights, as
             for :func:`flexpool.numpy.initial.standard`. Default 0.
+        initialisation: the rule by which weights are drawn: "own", the net's, "standard",
+            "xavier-uniform" or "kaiming-uniform". Default "own".
 
     Shape:
         of the net: (N, *image) -> (N, classes).
 
     Raises:
-        ArgumentError: if the net or the downsampling is unknown.
+        ArgumentError: if the net, the downsampling or the rule is unknown.
         ShapeError: if the images are too small for the net.
 
     Example:
@@ -307,6 +317,9 @@ def build(
     """
     net = find(name)
     down = downsampling_named(downsampling or net.downsampling)
+    if initialisation not in ("own", *_RULES):
+        raise unknown("initialisation", initialisation, ("own", *_RULES))
+    rule = _RULES[net.initialisation if initialisation == "own" else initialisation]
     model = Sequential(net.layers(image, down, classes))
     if net.name == "nin":
         _width(model, image)
@@ -314,9 +327,9 @@ def build(
     for layer_name, layer in model.layers():
         stream = streams(layer_name)
         layer.reset_parameters(stream)
-        if net.xavier and isinstance(layer, Conv2d | Linear):
+        if rule is not None and isinstance(layer, Conv2d | Linear):
             weight = layer.parameters["weight"]
-            weight[...] = initial.xavier_uniform(weight.shape, stream)
+            weight[...] = rule(weight.shape, stream)
     first = next(layer for _, layer in model.layers())
     first.wants_input_gradient = False  # its input is data
     return model

@@ -15,6 +15,15 @@ Note:
     an array for that. Both parts subtract the largest value or the mean first, so nothing
     overflows. A NaN or an infinity gives NaN, and so does a window without any element.
 
+Use:
+    Where a summary near the average and the strong values are both wanted, in a proportion that is
+    learned.
+
+Disagreement:
+    In the authors' program beta starts as normal random numbers cut to [0, 1], so half of them are
+    0; it is meant to be cut in every call, but is not. Ports have exchanged beta and 1 - beta. The
+    authors' gradient takes the weights as constants; here it is the exact one.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -13,6 +13,14 @@ Note:
     AutoPool. ``boltzmann``, the same formula, starts from 1. The paper's variants limit beta to
     numbers >= 0, or add its square to the loss: both are up to the training.
 
+Use:
+    Where one decision comes from many instances, such as a sound event from the frames of a
+    recording: globally, with one beta per class, that is, per channel.
+
+Disagreement:
+    Whether beta may become negative, where the result tends to the minimum. One of the paper's
+    variants forbids it; here it may.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -14,6 +14,14 @@ Note:
     dilation, which torch lacks here, the elements count, not the extent; a window without any
     element is then 0 divided by $D$, that is 0, or NaN where $D = 0$.
 
+Use:
+    Where everything in a window counts the same: over the whole map at the end of a network, or as
+    the simplest low-pass before a stride.
+
+Disagreement:
+    What to divide by at the border. torch counts padding, unless told not to, and never what
+    overhangs in ceil mode; ports of networks to other runtimes have often got the latter wrong.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -15,6 +15,15 @@ Note:
     propagates. A window without any element gives NaN. The paper's blurs have a stride smaller than
     the kernel.
 
+Use:
+    Before a stride, so that fine detail does not turn up as coarse: after a convolution or, as
+    ``MaxBlurPool2d``, after a maximum.
+
+Disagreement:
+    What lies beyond the border. The paper reflects the map, other programs pad with zeros, which
+    darkens the border; here absent elements do not count. With an even kernel, programs also differ
+    in the size of the result. ``PaddedBlurPool2d`` pads as the paper does.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

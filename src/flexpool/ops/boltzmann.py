@@ -15,6 +15,15 @@ Note:
     to beta is the variance of x under the weights. A NaN or an infinity gives NaN, and so does a
     window without any element.
 
+Use:
+    Where it is not known beforehand whether average or maximum is right: beta is learned between
+    them.
+
+Disagreement:
+    One formula has many names: ``auto`` starts beta at 0, ``max_entropy`` at 0.5, ``soft`` leaves
+    it at 1. Some programs do not subtract the value of the largest weight, and underflow where beta
+    x is far below 0 everywhere.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -25,6 +25,15 @@ Note:
     the window shares, so that none overflows. The gradient is the exact one, through the mean too.
     A NaN or an infinity gives NaN, and so does a window without any element.
 
+Use:
+    Where small details must survive: what stands out from its surroundings weighs more, whether it
+    is lighter or darker.
+
+Disagreement:
+    What deviations are divided by. The authors' module takes their mean, their CUDA program their
+    sum, so the same alpha means two things; the note has the conversion. The exponent is $e^\lambda
+    / 2$ in the former, $e^\lambda$ in their PyTorch code.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -28,6 +28,14 @@ Note:
     the window shares, so that none overflows. A NaN or an infinity gives NaN, and so does a window
     without any element.
 
+Use:
+    As ``dpp``, where values should be compared with something smoother than the mean of their own
+    window; ``DPPPool2d`` learns the guide.
+
+Disagreement:
+    As for ``dpp``, what deviations are divided by. The authors' guide is a convolution with random
+    first weights and a bias.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -11,6 +11,14 @@ Note:
     is the exact one, through the mean too; that of an absolute value at 0 is taken as 0. It can be
     negative. A NaN or an infinity gives NaN, and so does a window without any element.
 
+Use:
+    For an average in which single deviating values count a little less.
+
+Disagreement:
+    Where a value and the mean are both 0 the coefficient is 0 / 0. The authors' program gives 0
+    without a gradient there; here the coefficient is 1. Their gradient takes the weights as
+    constants.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -13,6 +13,10 @@ Note:
     first of the differences, whose value and number get the whole gradient. NaN propagates; a
     window without any element gives inf.
 
+Use:
+    Where dark details should survive and their shape be learned; with ``morph``, for openings and
+    closings.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -12,13 +12,20 @@ Args:
         after a ReLU that is cut off at 6. A module does not train it unless told to.
 
 Note:
-    The paper's steps are fuzzification, aggregation and defuzzification. Public implementations
-    differ in details: the corners here are those of most, the aggregation is the plain sum where
-    one has $1 - \prod_i (1 - \mu_u(x_i))$. Of sets that fit equally the smaller is taken. Values
-    below 0 are small and those above r large. The result jumps where another set becomes the best;
-    elsewhere the gradient is exact, that of the weights included; at a corner it is the slope of
-    the slanted side (at r/2 of $\mu_2$, the rising one). NaN propagates, an infinity gives itself
-    or NaN. A window without any element gives NaN.
+    The paper's steps are fuzzification, aggregation and defuzzification. Of sets that fit equally
+    the smaller is taken. Values below 0 are small and those above r large. The result jumps where
+    another set becomes the best; elsewhere the gradient is exact, that of the weights included; at
+    a corner it is the slope of the slanted side (at r/2 of $\mu_2$, the rising one). NaN
+    propagates, an infinity gives itself or NaN. A window without any element gives NaN.
+
+Use:
+    For values of a known range, as after a ReLU that is cut off at 6: it averages values of the
+    kind that prevails in the window and leaves out the others.
+
+Disagreement:
+    Public programs differ in the corners of the memberships and in the aggregation: the corners
+    here are those of most, the aggregation is the plain sum where one has $1 - \prod_i (1 -
+    \mu_u(x_i))$.
 
 Example:
     >>> import numpy as np

@@ -17,6 +17,14 @@ Note:
     The paper's entry on arXiv names UCSD patent dockets (SD2015-184, SD2016-053); what became of
     them is not known here.
 
+Use:
+    Where the right mixture of maximum and average depends on what is in the window: one layer can
+    treat edges and even areas differently.
+
+Disagreement:
+    Where maxima tie, the authors' program gives each of them the whole gradient of one; here the
+    first has it.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -17,6 +17,15 @@ Note:
     a number that is random in training; here eta is a number. A result may exceed the maximum. A
     NaN or an infinity gives NaN, and so does a window without any element.
 
+Use:
+    Where neither average nor maximum says enough: the result may lie above the maximum or, with a
+    negative eta, below the average.
+
+Disagreement:
+    Whether padding counts: the defaults of the authors' two programs differ; here it does not. The
+    variance is computed there as the mean square less the squared mean, which loses its digits
+    where values are large.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -16,6 +16,15 @@ Note:
     gradient: where all are, as in a map of negative values, nothing is learned. An infinity gives
     inf, NaN propagates. A window without any element gives NaN.
 
+Use:
+    To describe a whole image by one vector, as in image retrieval: globally, with p learned, on
+    values that are positive.
+
+Disagreement:
+    Whether to raise small values to eps. It keeps powers real, and takes the gradient from all
+    values below; one library makes it an option and asks for p >= 1. And whether p is one number or
+    one per channel: both are possible here.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

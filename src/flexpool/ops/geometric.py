@@ -13,6 +13,10 @@ Note:
     comes near for small p. An infinity gives inf, NaN propagates. A window without any element
     gives NaN.
 
+Use:
+    Where values are factors, such as probabilities or gains, and one small value should pull the
+    result down.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -12,6 +12,14 @@ Note:
     there. An infinity gives inf, NaN propagates; a window without any element gives NaN. The paper
     drops the finest details of a transform of two levels and inverts the rest, which leaves this.
 
+Use:
+    As the low band of a wavelet transform, where the energy of a map should be kept rather than its
+    brightness; ``WaveletPool2d`` has other wavelets and all four bands.
+
+Disagreement:
+    The gain. The orthonormal transform doubles a constant in two dimensions, which programs that
+    offer it in the place of a pooling do not always say; ``avg`` is the same without the gain.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

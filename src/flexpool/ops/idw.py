@@ -13,6 +13,14 @@ Note:
     is the mean, that of the distance is taken as 0. It can be negative. A NaN or an infinity gives
     NaN, and so does a window without any element.
 
+Use:
+    For an average that single outliers hardly move.
+
+Disagreement:
+    The authors' program divides by the distance itself: one value that is the mean, such as in any
+    constant window, makes the result +-3.4e38. Their paper also names a variant with exponentials,
+    which their program does not have.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -17,6 +17,9 @@ Note:
     window without any element gives NaN. ``lp`` is the same with a sum, without a centre, and with
     p itself as its parameter.
 
+Use:
+    Where the order of the norm should be learned, and what counts as no response as well.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -16,6 +16,15 @@ Note:
     for $x_i < q y / (q+1)$, and taken as 0 at zeros. NaN propagates, an infinity gives NaN, and so
     does a window without any element.
 
+Use:
+    For many instances with values >= 0, such as probabilities per frame. With q = 1 it came out
+    first of five functions for locating sound events (Wang, Li, Metze 2019, arXiv:1810.09050).
+
+Disagreement:
+    What a window of zeros gives, 0 / 0: some programs add a small number below, here it is 0. And
+    the name: power pooling, linear softmax pooling for q = 1, in mathematics the contraharmonic
+    mean.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

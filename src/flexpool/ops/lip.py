@@ -12,6 +12,15 @@ Note:
     The window's largest logit is subtracted first, so nothing overflows. A logit of -inf leaves its
     element out, one of inf gives NaN; NaN propagates. A window without any element gives NaN.
 
+Use:
+    Where a small network should decide what counts: give its results as logits. ``LIPPool2d``
+    brings the network. Logits of 0 give the average, so begin there.
+
+Disagreement:
+    Padding. In the authors' composed program it has no weight, as here; their CUDA program ignores
+    the argument. Their logits go up to 12, whose exponential half precision does not hold unless
+    the largest is subtracted.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

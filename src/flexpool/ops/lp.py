@@ -15,6 +15,16 @@ Note:
     torch's ``lp_pool`` it takes the absolute value, pads, and counts what overhangs in ceil mode as
     absent.
 
+Use:
+    Where the strength of a response counts and not its sign: p = 2 keeps its energy, a larger p
+    comes nearer to the maximum.
+
+Disagreement:
+    Whether to take the absolute value. torch's ``lp_pool`` does not: for p = 1 it gives the signed
+    sum, for p = 3 NaN where the sum of the cubes is negative, for p = 1.5 NaN where any value is
+    negative. In ceil mode it also counts what overhangs as if it were there. And whether to divide
+    by the number of values: ``gem`` does.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

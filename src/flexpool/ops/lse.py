@@ -16,6 +16,15 @@ Note:
     e^{t x_i}$, over t from 0 to r, which is the same, by Gauss' rule. NaN propagates. An infinity
     gives NaN, or has no share where its exponential is 0. A window without any element gives NaN.
 
+Use:
+    For a smooth maximum whose gradient reaches all values, as where one patch of many decides an
+    image's label.
+
+Disagreement:
+    Mean or sum inside the logarithm: with the sum, equal values give more than that value. And
+    where r starts: here at 1, in timm at 10. Programs that always subtract the maximum give -inf
+    for r far below 0, and lose all digits for r near 0.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

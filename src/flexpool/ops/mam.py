@@ -9,6 +9,10 @@ Note:
     gradient is that of the branch taken. Ties go to the first maximum and the first minimum. NaN
     propagates; a window without any element gives NaN.
 
+Use:
+    To stress windows whose contrast exceeds their brightness, after a ReLU. The jump between the
+    two cases can turn small changes into large ones.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -8,6 +8,14 @@ Note:
     As torch's ``max_pool``: NaN propagates, ties go to the first element, which also gets the whole
     gradient. Padding is never the maximum; a window without any element gives -inf.
 
+Use:
+    Where it matters that a feature is there, not how much of it: the usual choice between
+    convolutions.
+
+Disagreement:
+    Who gets the gradient where maxima tie: the first, as in torch's ``max_pool`` and here, or all
+    of them equal parts, as in torch's ``amax``, by which some libraries pool globally.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

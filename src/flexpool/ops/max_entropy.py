@@ -14,6 +14,14 @@ Note:
     the map through normalisation and a sigmoid, which starts around 0.5; here beta is a number.
     ``boltzmann``, the same formula, starts from 1.
 
+Use:
+    As ``boltzmann``, where training should begin near the average. ``GFGPPool2d`` lets the map
+    decide beta, as the paper does.
+
+Disagreement:
+    Whether beta is one number, one per channel, or computed from the map: the authors' program has
+    all three.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

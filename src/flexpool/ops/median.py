@@ -9,6 +9,14 @@ Note:
     gradient; elements that tie are ordered by position. NaN propagates. A window without any
     element gives 0.
 
+Use:
+    Against noise in single pixels: fewer than half of a window's values, however wrong, have little
+    influence, and edges stay sharp.
+
+Disagreement:
+    Of an even number of values torch takes the lower middle one, NumPy the mean of the two. torch's
+    median of a whole tensor shares the gradient among equal values; here one element has it.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

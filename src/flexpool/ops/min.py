@@ -9,6 +9,9 @@ Note:
     never the minimum; a window without any element gives inf. It is the grey-scale erosion of
     mathematical morphology, and after a ReLU mostly 0.
 
+Use:
+    Where small values are the features, or beside ``max``, as in ``MaxMinPool2d``.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

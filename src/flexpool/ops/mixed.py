@@ -17,6 +17,14 @@ Note:
     on arXiv names UCSD patent dockets (SD2015-184, SD2016-053); what became of them is not known
     here.
 
+Use:
+    Where it is not clear whether average or maximum is right, and one learned number per layer or
+    channel should decide.
+
+Disagreement:
+    Two operators have this name: one learns the share, this one; the other draws one of the two at
+    random, which is ``RandomMixedPool2d``.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -13,6 +13,10 @@ Note:
     first of the sums, whose value and number get the whole gradient. NaN propagates; a window
     without any element gives -inf.
 
+Use:
+    Where the shape of the neighbourhood should be learned: which neighbours may hand their value
+    on, and with what handicap.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

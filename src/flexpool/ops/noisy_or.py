@@ -10,6 +10,10 @@ Note:
     other $1 - x_j$, exact also where values are 1. NaN propagates. A window without any element
     gives 0.
 
+Use:
+    For probabilities of independent instances of which one is enough. With many instances the
+    result is soon 1; ``lehmer`` and ``lse`` stay below the largest probability.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -20,6 +20,15 @@ Note:
     and both sums go over these. Values that tie are ordered by position. NaN propagates; a window
     without any element gives NaN.
 
+Use:
+    Where the order of the values should decide, and the data how: average, maximum, minimum and
+    median are special cases.
+
+Disagreement:
+    How weights stay >= 0 with sum 1: the authors' program projects after every step, others take a
+    softmax, which cannot reach 0; ``form`` has both. The authors start from random weights; here
+    the start is the average.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

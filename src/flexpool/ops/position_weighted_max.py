@@ -9,10 +9,16 @@ Args:
         functions; a module starts with ones, which is ``max``, and trains it.
 
 Note:
-    In the paper's words a fuzzy dilation with the product. One of several operators called weighted
-    max pooling: another raises to powers, see ``power_weighted_max``, a third is what
-    ``stochastic`` does in evaluation. Ties go to the first product, whose value and weight get the
-    whole gradient. NaN propagates; a window without any element gives -inf.
+    In the paper's words a fuzzy dilation with the product. Ties go to the first product, whose
+    value and weight get the whole gradient. NaN propagates; a window without any element gives
+    -inf.
+
+Use:
+    For values >= 0, where some positions of a window deserve more trust than others.
+
+Disagreement:
+    Several operators are called weighted max pooling: another raises to powers, see
+    ``power_weighted_max``, a third is what ``stochastic`` does in evaluation.
 
 Example:
     >>> import numpy as np

@@ -17,6 +17,10 @@ Note:
     and get no gradient. NaN propagates, and an infinity gives NaN or, where its power is 0, the
     result without it. A window without any element gives NaN.
 
+Use:
+    As ``gem``, where the exponent may pass through 0 and become negative, and the result so
+    approach the minimum.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

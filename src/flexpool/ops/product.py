@@ -11,6 +11,10 @@ Note:
     its type, and at a lone zero at most 2^127. Infinities multiply as they do in arithmetic,
     without a gradient of use; NaN propagates. A window without any element gives 1.
 
+Use:
+    For factors that must all hold, such as probabilities. Many values below 1 give tiny results:
+    ``geometric`` keeps their size.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -9,6 +9,9 @@ Note:
     edges, 0 where all is equal. Ties go to the first maximum and the first minimum. NaN propagates;
     a window without any element gives -inf.
 
+Use:
+    For contrast instead of brightness: edges and texture give large results, even areas 0.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -11,6 +11,13 @@ Note:
     The paper's RAP. Each value that is taken gets the same share of the gradient; values that tie
     are taken by position. NaN propagates; a window without any element gives NaN.
 
+Use:
+    Between maximum and average, with a gradient for t values; one outlier cannot decide alone.
+
+Disagreement:
+    How many: the authors' program takes 5 unless told otherwise, here it is 2. ``topk`` is the same
+    operator from another paper.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -15,6 +15,13 @@ Note:
     tie are ordered by position. NaN propagates; a window without any element gives NaN, with
     literal 0.
 
+Use:
+    Where larger values should count more, whatever their scale.
+
+Disagreement:
+    The paper does not divide by the sum of the weights, so equal values shrink, by 6 % in a window
+    of 2 by 2 for a = 0.5; ``literal`` does that too.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

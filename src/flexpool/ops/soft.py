@@ -14,6 +14,16 @@ Note:
     $w_i$ the weights divided by their sum; it is negative for $x_i < y - 1$. The detached one is
     $w_i$. A NaN or an infinity gives NaN, and so does a window without any element.
 
+Use:
+    Where maximum or average stood and no parameter is wanted: large values count more, and all have
+    a gradient. What is large depends on the scale of x, as 0.1 x is nearly averaged; ``boltzmann``
+    learns the scale.
+
+Disagreement:
+    The gradient. The authors' CUDA kernels take the weights as constants, see ``gradient``. Their
+    program for CPUs adds up weights over all channels, which is another operator and nearly the
+    average.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -15,6 +15,14 @@ Note:
     so nothing overflows. NaN propagates; an infinity gives inf in training, NaN in evaluation. A
     window without any element gives 0 in training, NaN in evaluation.
 
+Use:
+    To regularise small networks, on values >= 0 as after a ReLU; evaluation draws nothing.
+
+Disagreement:
+    What becomes of negative values, on which the paper is silent. Here they are never drawn, unless
+    no value is positive. Programs have left results unwritten, put 0 in the place of a negative
+    draw, or drawn all values with equal probability.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -15,6 +15,13 @@ Note:
     The paper multiplies the sum and not the average: its coefficient is c / n. The laws are those
     of the defaults, which average. NaN propagates; a window without any element gives NaN.
 
+Use:
+    To build LeNet-5 and its time as they were.
+
+Disagreement:
+    Most of today's LeNets leave coefficient, bias and squashing out, and have ``max`` or ``avg``
+    there.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

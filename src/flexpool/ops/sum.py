@@ -8,6 +8,10 @@ Note:
     Padding adds nothing, so windows at the border give smaller sums; a window without any element
     gives 0. In a network it equals ``avg`` up to a factor that the next layer can learn.
 
+Use:
+    Where counts matter, as for evidence added up over the whole map; elsewhere ``avg`` keeps the
+    scale.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

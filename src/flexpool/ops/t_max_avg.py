@@ -14,9 +14,15 @@ Args:
         "largest" ($j = 0$). Default "all".
 
 Note:
-    T-Max-Avg pooling. Implementations read the rule in the two ways of ``reached_by``, and give
-    different results. The result jumps at the threshold, whose gradient is 0. Values that tie are
+    T-Max-Avg pooling. The result jumps at the threshold, whose gradient is 0. Values that tie are
     ordered by position. NaN propagates; a window without any element gives NaN.
+
+Use:
+    After an activation of known range, so that the threshold has a meaning: strong responses pass
+    as they are, weak ones are averaged.
+
+Disagreement:
+    Programs read the rule in the two ways of ``reached_by``, and give different results.
 
 Example:
     >>> import numpy as np

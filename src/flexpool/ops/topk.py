@@ -12,6 +12,13 @@ Note:
     are ordered by position; those among the k share the gradient equally. NaN propagates; a window
     without any element gives NaN.
 
+Use:
+    Between ``max`` and ``avg``, with a gradient for k values instead of one. For many instances
+    take it globally, with a larger k.
+
+Disagreement:
+    ``rank_average`` is the same operator from an earlier paper.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

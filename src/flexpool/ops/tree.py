@@ -19,6 +19,13 @@ Note:
     and NaN propagates; a window without any element gives 0. The paper's entry on arXiv names UCSD
     patent dockets (SD2015-184, SD2016-053); what became of them is not known here.
 
+Use:
+    Where the pooling itself should be learned from few weights: three filters of the window's size.
+
+Disagreement:
+    The authors share the filters among all channels; here a module may have one set for each
+    channel too.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

@@ -23,6 +23,13 @@ Note:
     without any element gives 0. The paper's entry on arXiv names UCSD patent dockets (SD2015-184,
     SD2016-053); what became of them is not known here.
 
+Use:
+    As ``tree``, where two levels have been tried and are not enough: it has seven filters.
+
+Disagreement:
+    The authors share the filters among all channels; here a module may have one set for each
+    channel too.
+
 Example:
     >>> import numpy as np
     >>> import flexpool

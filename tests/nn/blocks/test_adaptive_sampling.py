@@ -336,13 +336,13 @@ def test_arguments_outside_their_domain(build, text):
     [
         (
             lambda: APSPool2d(2)(torch.zeros(1, 1, 1, 4)),
-            "APSPool2d: expected x to have at least 2 x 2 pixels, got (1, 1, 1, 4). "
+            "APSPool2d: expected the input to have at least 2 x 2 pixels, got (1, 1, 1, 4). "
             "Use ceil_mode=True for smaller ones.",
         ),
         (
             lambda: LPSPool2d(2)(torch.zeros(1, 3, 4, 4)),
-            "LPSPool2d: expected x to have 2 channels, got (1, 3, 4, 4). "
-            "Build LPSPool2d for as many channels as the input has.",
+            "LPSPool2d: expected the input to have 2 channels, got (1, 3, 4, 4). "
+            "Make the module with channels=3.",
         ),
         (
             lambda: APSUnpool2d()(torch.zeros(2, 1, 4, 4), torch.tensor([1])),

@@ -8,6 +8,9 @@ from flexpool.nn.block import blocks
 WHOLE = [
     *("ada_unpool", "avgmax", "blur_conv", "catavgmax", "ddac", "dpp_full", "fractional_max"),
     *("gfgp", "guided_gaussian", "lip_net", "max_blur", "max_min", "max_unpool", "padded_blur"),
+    *("adown", "aps", "aps_unpool", "asap", "attention", "covariance", "flc", "generalized_max"),
+    *("hartley", "hwd", "lps", "patch_merging", "rmac", "sim", "space_to_depth", "spd_conv"),
+    *("spectral", "tips", "wavelet", "wildcat"),
     *("random_mixed", "s3", "spp", "sppf", "strip"),
 ]
 

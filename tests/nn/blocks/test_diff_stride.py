@@ -142,5 +142,5 @@ def test_arguments_outside_their_domain(given, text):
 def test_one_row_is_too_few():
     with pytest.raises(ShapeError) as caught:
         DiffStride2d()(torch.zeros(1, 1, 1, 8))
-    text = "DiffStride2d: expected x to have at least 2 x 2 pixels, got (1, 1, 1, 8)."
+    text = "DiffStride2d: expected the input to have at least 2 x 2 pixels, got (1, 1, 1, 8)."
     assert str(caught.value) == text

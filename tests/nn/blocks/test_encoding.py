@@ -236,7 +236,7 @@ def test_wildcat_sorts(largest, smallest, counts):
         (
             lambda: AttentionPool2d(6, 3, 2)(torch.zeros(1, 6, 3, 4)),
             ShapeError,
-            "AttentionPool2d: expected x to have maps of 3 x 3, got (1, 6, 3, 4). "
+            "AttentionPool2d: expected the input to have maps of 3 x 3, got (1, 6, 3, 4). "
             "Build AttentionPool2d for the size of the maps.",
         ),
         (
@@ -252,8 +252,8 @@ def test_wildcat_sorts(largest, smallest, counts):
         (
             lambda: RMACPool2d(4)(torch.zeros(1, 1, 2, 9)),
             ShapeError,
-            "RMACPool2d: expected x to have at least 3 x 3 pixels for 4 levels, got (1, 1, 2, 9). "
-            "Use fewer levels.",
+            "RMACPool2d: expected the input to have at least 3 x 3 pixels for 4 levels, "
+            "got (1, 1, 2, 9). Use fewer levels.",
         ),
         (
             lambda: WildcatPool2d(1.5),
@@ -264,7 +264,7 @@ def test_wildcat_sorts(largest, smallest, counts):
         (
             lambda: WildcatPool2d(1, 9)(torch.zeros(1, 1, 2, 2)),
             ShapeError,
-            "WildcatPool2d: expected x to have at least 9 pixels, got 4. "
+            "WildcatPool2d: expected the input to have at least 9 pixels, got 4. "
             "Ask for a share, such as 0.2.",
         ),
     ],

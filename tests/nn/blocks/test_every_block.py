@@ -39,11 +39,16 @@ def same(a, b):
 @pytest.mark.parametrize("name", NAMES)
 def test_declaration_is_complete(name):
     found = blocks()[name]
-    sections = re.split(r"\n\n(Args|Shape|Raises|Note|Example|Reference):\n", found.doc)
+    titles = ["Args", "Shape", "Raises", "Note", "Use", "Disagreement", "Example", "Reference"]
+    sections = re.split(rf"\n\n({'|'.join(titles)}):\n", found.doc)
     parts = dict(zip(sections[1::2], sections[2::2], strict=True))
+    assert list(parts) == [title for title in titles if title in parts]
     assert re.fullmatch(r"[A-Z].{20,98}\.", found.summary)
     assert "\n$$ " in sections[0]
     assert {"Args", "Shape", "Raises", "Example"} <= set(parts)
+    for title in {"Use", "Disagreement"} & set(parts):
+        assert re.fullmatch(r"( {4}\S.*\n?)+", parts[title])
+        assert parts[title].endswith(".")
     reference = " ".join(parts.get("Reference", "").split())
     assert reference == (f"{found.paper}." if found.paper else "")
     assert not found.paper or re.match(r"[A-Z][\w'-]+(, [A-Z][\w' -]+)* \(\d{4}\), .+", found.paper)
@@ -126,6 +131,14 @@ def test_exported_to_onnx_with_any_batch(name):
         for got, want in zip(session.run(None, fed), tensors(module(*given)), strict=True):
             scale = 1 + want.abs().max().item()
             np.testing.assert_allclose(got, want.detach().numpy(), atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_image_needs_no_batch(name):
+    module, inputs = sample(name)
+    alone = tensors(module(*(x[0] for x in inputs)))
+    for one, first in zip(alone, tensors(module(*(x[:1] for x in inputs))), strict=True):
+        torch.testing.assert_close(one, first[0])
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -180,24 +180,24 @@ def test_arguments_outside_their_domain(given, text):
     ("x", "error", "text"),
     [
         (
-            torch.zeros(3, 8, 8),
+            torch.zeros(8, 8),
             ShapeError,
-            "expected x to have the shape (N, C, H, W), got (3, 8, 8). Use x[None] for one image.",
+            "expected the input to have the axes (N, C, H, W) or (C, H, W), got (8, 8).",
         ),
         (
             torch.zeros(1, 1, 0, 4),
             ShapeError,
-            "expected x to have the shape (N, C, H, W), got (1, 1, 0, 4).",
+            "expected the input to have pixels, got (1, 1, 0, 4).",
         ),
         (
             torch.zeros(1, 1, 4, 4, dtype=torch.int64),
             DtypeError,
-            "expected x to hold floating-point numbers, got torch.int64. Use x.float().",
+            "expected the input to hold floating-point numbers, got torch.int64. Use x.float().",
         ),
         (
             torch.zeros(1, 1, 4, 4),
             ShapeError,
-            "expected x to have at least the sizes (5, 5), got 4. "
+            "expected the input to have at least the sizes (5, 5), got 4. "
             "Frequencies are left out, never added: ask for a smaller output_size.",
         ),
     ],

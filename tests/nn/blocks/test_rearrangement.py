@@ -132,7 +132,7 @@ def test_adown_is_its_parts(size):
         (
             lambda: SpaceToDepth2d(3)(torch.zeros(1, 1, 2, 4)),
             ShapeError,
-            "SpaceToDepth2d: expected x to have at least 3 x 3 pixels, got (1, 1, 2, 4). "
+            "SpaceToDepth2d: expected the input to have at least 3 x 3 pixels, got (1, 1, 2, 4). "
             "Use ceil_mode=True for smaller ones.",
         ),
         (lambda: SPDConv2d(0), ArgumentError, "SPDConv2d: expected channels to be an int > 0"),
@@ -144,14 +144,14 @@ def test_adown_is_its_parts(size):
         (
             lambda: PatchMerging2d(2)(torch.zeros(1, 3, 4, 4)),
             ShapeError,
-            "PatchMerging2d: expected x to have 2 channels, got (1, 3, 4, 4). "
-            "Build PatchMerging2d for as many channels as the input has.",
+            "PatchMerging2d: expected the input to have 2 channels, got (1, 3, 4, 4). "
+            "Make the module with channels=3.",
         ),
         (lambda: ADown2d(3), ArgumentError, "ADown2d: expected channels to be even, got 3."),
         (
             lambda: ADown2d(2)(torch.zeros(1, 2, 1, 4)),
             ShapeError,
-            "ADown2d: expected x to have at least 2 x 2 pixels, got (1, 2, 1, 4).",
+            "ADown2d: expected the input to have at least 2 x 2 pixels, got (1, 2, 1, 4).",
         ),
     ],
 )

@@ -165,7 +165,7 @@ def test_hwd_is_its_parts():
         (
             lambda: WaveletPool2d()(torch.zeros(1, 1, 1, 4)),
             ShapeError,
-            "WaveletPool2d: expected x to have at least 2 x 2 pixels, got (1, 1, 1, 4). "
+            "WaveletPool2d: expected the input to have at least 2 x 2 pixels, got (1, 1, 1, 4). "
             "Use ceil_mode=True.",
         ),
         (lambda: HWD2d(0), ArgumentError, "HWD2d: expected channels to be an int > 0"),

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from flexpool.errors import ArgumentError, ShapeError, called, expected
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image
+from flexpool.nn.checks import check_numbers
+from flexpool.nn.map_block import MapBlock
 from flexpool.window.arguments import checked_ints
 
 __all__ = ["ADown2d"]
@@ -26,7 +27,7 @@ def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample,
     layer=lambda channels, kernel_size, stride: ADown2d(channels, channels),
 )
-class ADown2d(nn.Module):
+class ADown2d(MapBlock):
     r"""Blur, then shrink one half of the channels by a convolution and the other by maxima.
 
     $$ y = \bigl[ f(w_1 *_2 \bar x_{c < C/2}),\; f(w_2 * \max\nolimits_{3 \times 3,\, 2}
@@ -77,11 +78,13 @@ class ADown2d(nn.Module):
             nn.SiLU(),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Blur, split, shrink both and join."""
-        check_image(self, x, self.channels)
+        check_numbers(self, x)
         if min(x.shape[-2:]) < 2:
             with called("ADown2d"):
-                raise ShapeError(expected("x", "to have at least 2 x 2 pixels", tuple(x.shape)))
+                raise ShapeError(
+                    expected("the input", "to have at least 2 x 2 pixels", tuple(x.shape))
+                )
         first, second = F.avg_pool2d(x, 2, 1).chunk(2, 1)
         return torch.cat([self.strided(first), self.mixed(F.max_pool2d(second, 3, 2, 1))], 1)

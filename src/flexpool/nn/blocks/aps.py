@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from flexpool.errors import ArgumentError, ShapeError, called, expected
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image, checked_choice
+from flexpool.nn.checks import check_numbers, checked_choice
+from flexpool.nn.map_block import MapBlock
 from flexpool.nn.polyphase import blurred, choose, grid, whole_blocks
 from flexpool.window.arguments import checked_flag, checked_ints
 
@@ -37,7 +38,7 @@ def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample,
     layer=lambda channels, kernel_size, stride: APSPool2d(stride),
 )
-class APSPool2d(nn.Module):
+class APSPool2d(MapBlock):
     r"""Keep, of the grids of pixels that a stride can choose from, the strongest.
 
     $$ y_{c,u,v} = x_{c,\, su+i,\, sv+j}, \qquad
@@ -74,6 +75,14 @@ class APSPool2d(nn.Module):
         takes a phase as its second argument to keep that one, as in the other branch of a residual
         block.
 
+    Use:
+        Where an answer must not change if the image is shifted: with circular padding, and a global
+        pooling at the end.
+
+    Disagreement:
+        What makes a grid the strongest: the paper takes the sum of squares, its program has the six
+        of ``norm``. Invariance is exact for circular shifts only, which is sometimes left unsaid.
+
     Example:
         >>> import torch
         >>> x = torch.tensor([[1.0, 5.0, 2.0, 6.0], [0.0, 0.0, 0.0, 0.0]]).view(1, 1, 2, 4)
@@ -105,9 +114,17 @@ class APSPool2d(nn.Module):
             self.return_phase = checked_flag("return_phase", return_phase)
         self.stride = (vertical, horizontal)
 
-    def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(  # names for what it takes besides
+        self, input: Tensor, phase: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Choose the phases, unless they are given, and take them."""
-        check_image(self, x)
+        result: Tensor | tuple[Tensor, Tensor] = super().forward(input, phase)
+        return result
+
+    def _downsampled(
+        self, x: Tensor, phase: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        check_numbers(self, x)
         x = blurred(whole_blocks(x, self.stride, self.ceil_mode, self), self.blur)
         if phase is None:
             phase = self.strongest(x)
@@ -140,7 +157,7 @@ def _sample_unpool() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample_unpool,
     apart="It makes maps larger, and takes the phase from an APSPool2d.",
 )
-class APSUnpool2d(nn.Module):
+class APSUnpool2d(MapBlock):
     r"""Put pixels back to where APSPool2d took them from, with zeros between them.
 
     $$ y_{c,\, su+i,\, sv+j} = x_{c,u,v} \text{ for the phase } (i, j), \text{ else } 0 $$
@@ -158,6 +175,10 @@ class APSUnpool2d(nn.Module):
         ArgumentError: if stride is outside its domain.
         ShapeError: if x, the phases and the size do not belong together.
         DtypeError: if x holds no floating-point numbers, or the phases are no integers.
+
+    Use:
+        In decoders of nets that were downsampled by :class:`APSPool2d`, so that the result shifts
+        with the input.
 
     Example:
         >>> import torch
@@ -177,11 +198,17 @@ class APSUnpool2d(nn.Module):
             vertical, horizontal = checked_ints("stride", stride, 2)
         self.stride = (vertical, horizontal)
 
-    def forward(
-        self, x: Tensor, phase: Tensor, output_size: tuple[int, int] | None = None
+    def forward(  # names for what it takes besides
+        self, input: Tensor, phase: Tensor, output_size: tuple[int, int] | None = None
     ) -> Tensor:
         """Write one pixel of each block; ``output_size`` is what the pooling was given."""
-        check_image(self, x)
+        result: Tensor = super().forward(input, phase, output_size)
+        return result
+
+    def _downsampled(
+        self, x: Tensor, phase: Tensor, output_size: tuple[int, int] | None = None
+    ) -> Tensor:
+        check_numbers(self, x)
         _check_phase(self, phase, x)
         (n, channels, height, width), (down, across) = x.shape, self.stride
         here = torch.arange(down * across, device=x.device) == phase[:, None]

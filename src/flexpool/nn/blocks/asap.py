@@ -47,7 +47,8 @@ class ASAPPool2d(FrequencyPool):
             Default None.
 
     Shape:
-        (N, C, H, W) -> (N, C, H // stride, W // stride), at least 1; or (N, C, \*output_size).
+        (N, C, H, W) -> (N, C, H // stride, W // stride), at least 1; or (N, C, \*output_size);
+        without N alike.
 
     Raises:
         ArgumentError: if one of them is outside its domain, or both sizes are given.
@@ -56,8 +57,14 @@ class ASAPPool2d(FrequencyPool):
 
     Note:
         The window has its top at the frequency 0, so a constant keeps its value at every size; one
-        window per size is computed where it is needed. The authors' code places the top of the
-        window between two frequencies where H is even, so that a constant loses a few percent.
+        window per size is computed where it is needed.
+
+    Use:
+        As :class:`FLCPool2d`, where its ringing at sharp edges does harm.
+
+    Disagreement:
+        The authors' code places the top of the window between two frequencies where H is even, so
+        that a constant loses a few percent.
 
     Example:
         >>> import torch

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from flexpool.errors import ArgumentError, ShapeError, called, expected
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image, checked_number
+from flexpool.nn.checks import check_numbers, checked_number
+from flexpool.nn.map_block import MapBlock
 from flexpool.window.arguments import checked_ints
 
 __all__ = ["AttentionPool2d", "SimPool2d"]
@@ -26,7 +27,7 @@ def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample,
     apart="It gives one vector for a whole map.",
 )
-class AttentionPool2d(nn.Module):
+class AttentionPool2d(MapBlock):
     r"""Let the mean of a map ask all its pixels, by attention of several heads.
 
     $$ y = W_o \bigl[ \operatorname{softmax}(q_h^T K_h / \sqrt{d})\, V_h \bigr]_h + b_o, \qquad
@@ -82,22 +83,25 @@ class AttentionPool2d(nn.Module):
                 rule = f"to divide {self.channels} channels"
                 raise ArgumentError(expected("heads", rule, heads))
         places = self.size[0] * self.size[1] + 1
-        self.positional_embedding = nn.Parameter(
-            torch.randn(places, self.channels) / self.channels**0.5
-        )
+        self.positional_embedding = nn.Parameter(torch.empty(places, self.channels))
         self.q_proj = nn.Linear(self.channels, self.channels)
         self.k_proj = nn.Linear(self.channels, self.channels)
         self.v_proj = nn.Linear(self.channels, self.channels)
         self.c_proj = nn.Linear(self.channels, out)
+        self.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def reset_parameters(self) -> None:
+        """Draw the positions; the linear layers draw their own."""
+        nn.init.normal_(self.positional_embedding, std=self.positional_embedding.shape[1] ** -0.5)
+
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Add positions, attend and project."""
-        check_image(self, x, self.channels)
+        check_numbers(self, x)
         if tuple(x.shape[2:]) != tuple(self.size):
             with called("AttentionPool2d"):
                 rule = f"to have maps of {self.size[0]} x {self.size[1]}"
                 instead = "Build AttentionPool2d for the size of the maps."
-                raise ShapeError(expected("x", rule, tuple(x.shape), instead))
+                raise ShapeError(expected("the input", rule, tuple(x.shape), instead))
         pixels = x.flatten(2).mT
         tokens = torch.cat([pixels.mean(1, keepdim=True), pixels], 1) + self.positional_embedding
         attended = F.scaled_dot_product_attention(
@@ -128,7 +132,7 @@ def _sample_sim() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample_sim,
     apart="It gives one vector for a whole map.",
 )
-class SimPool2d(nn.Module):
+class SimPool2d(MapBlock):
     r"""Average a map with the attention that its mean pays to its pixels.
 
     $$ y = \Bigl( \sum_i a_i\, (v_i - v_{\min} + \epsilon)^\gamma \Bigr)^{1/\gamma}, \qquad
@@ -173,13 +177,13 @@ class SimPool2d(nn.Module):
         self.wq = nn.Linear(self.channels, self.channels, bias=False)
         self.wk = nn.Linear(self.channels, self.channels, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Attend, then average."""
-        check_image(self, x, self.channels)
+        check_numbers(self, x)
         pixels = x.flatten(2).mT
         values: Tensor = self.norm_patches(pixels)
         query, keys = self.wq(pixels.mean(1, keepdim=True)), self.wk(values)
-        weights: Tensor = (query @ keys.mT / self.channels**0.5).softmax(2)
+        weights: Tensor = (query @ keys.mT / keys.shape[2] ** 0.5).softmax(2)
         if self.gamma is None:
             return (weights @ values)[:, 0]
         above = values - values.amin((1, 2), keepdim=True) + 1e-6

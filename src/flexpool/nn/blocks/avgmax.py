@@ -56,6 +56,12 @@ class AvgMaxPool2d(EitherWindowBlock):
     Note:
         It is ``mixed`` with a = 1/2, which is not learned here. Padding counts for neither.
 
+    Use:
+        At the end of a network in the place of the average: both in one, without weights.
+
+    Disagreement:
+        Some add the two without halving.
+
     Example:
         >>> import torch
         >>> x = torch.tensor([[[[0.0, 0.0], [0.0, 4.0]]]])  # average 1, maximum 4
@@ -99,6 +105,9 @@ class CatAvgMaxPool2d(EitherWindowBlock):
 
     Note:
         All averages come first, then all maxima. Padding counts for neither.
+
+    Use:
+        At the end of a network, where the classifier can weigh both.
 
     Example:
         >>> import torch

@@ -73,6 +73,14 @@ class PaddedBlurPool2d(MapBlock):
         The weights are no state and follow the input's type and device. "zeros" darkens the border.
         :class:`BlurPool2d` instead leaves the padding out and learns its weights if told to.
 
+    Use:
+        Before a stride, as the paper has it; for weights that are learned, or no padding, there is
+        :class:`BlurPool2d`.
+
+    Disagreement:
+        The size for an even number of taps: of 32 rows timm makes 17, the authors 16; of 31 rows
+        kornia makes 15, the authors 16. Here it is as theirs. kornia pads with zeros.
+
     Example:
         >>> import torch
         >>> PaddedBlurPool2d(3, 1)(torch.tensor([[[[0.0, 0.0, 4.0, 0.0, 0.0]] * 2]]))[0, 0, 0]
@@ -125,6 +133,12 @@ class MaxBlurPool2d(MapBlock):
     Raises:
         ArgumentError: if an argument is outside its domain.
         ShapeError: if no window fits, or the maxima are too few to be reflected or repeated.
+
+    Use:
+        In the place of a maximum with stride: the same maxima, smoothed before pixels are left out.
+
+    Disagreement:
+        As for :class:`PaddedBlurPool2d`, sizes and the border.
 
     Example:
         >>> import torch
@@ -201,6 +215,9 @@ class BlurConv2d(nn.Conv2d):
         Its state is that of a ``torch.nn.Conv2d``, so weights of a strided convolution can be
         loaded. The order convolution, activation, blur is the paper's: leave the activation after
         it out.
+
+    Use:
+        In the place of a convolution with stride, new or with its weights loaded.
 
     Example:
         >>> import torch

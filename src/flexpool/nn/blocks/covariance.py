@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from flexpool.errors import called
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image
+from flexpool.nn.checks import check_numbers
+from flexpool.nn.map_block import MapBlock
 from flexpool.window.arguments import checked_flag, checked_ints
 
 __all__ = ["CovariancePool2d"]
@@ -24,7 +25,7 @@ def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample,
     apart="It gives one vector for a whole map.",
 )
-class CovariancePool2d(nn.Module):
+class CovariancePool2d(MapBlock):
     r"""Take the matrix square root of the channels' covariance, by products of matrices alone.
 
     $$ \Sigma = \frac{1}{HW} \sum_{u,v} (x_{u,v} - \bar x)(x_{u,v} - \bar x)^T, \qquad
@@ -68,9 +69,9 @@ class CovariancePool2d(nn.Module):
             (self.iterations,) = checked_ints("iterations", iterations, 1)
             self.vector = checked_flag("vector", vector)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Compute the covariance and its root."""
-        check_image(self, x)
+        check_numbers(self, x)
         exact = torch.promote_types(x.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             pixels = x.to(exact).flatten(2)

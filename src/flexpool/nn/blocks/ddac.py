@@ -55,10 +55,16 @@ class DDACPool2d(MapBlock):
         ShapeError: if the channels differ, or a map is too small to be reflected or repeated.
 
     Note:
-        The weights of each group add up to 1, so a constant stays what it is; the authors' program
-        takes one softmax over all groups together. Filters are found where they are used only, so
-        the normalisation's statistics come from every s-th pixel. Nothing of kernel_size squared
-        times the input is laid out.
+        The weights of each group add up to 1, so a constant stays what it is. Filters are found
+        where they are used only, so the normalisation's statistics come from every s-th pixel.
+        Nothing of kernel_size squared times the input is laid out.
+
+    Use:
+        Where a blur that is the same everywhere would cost too much detail.
+
+    Disagreement:
+        The authors' program takes one softmax over all groups together. It has 2 groups unless told
+        otherwise, the nets that were published 8.
 
     Example:
         >>> import torch

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from flexpool.errors import ArgumentError, ShapeError, called, expected
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image, checked_number, checked_numbers
+from flexpool.nn.checks import check_numbers, checked_number, checked_numbers
 from flexpool.nn.fourier import low_frequencies, tables
+from flexpool.nn.map_block import MapBlock
 from flexpool.window.arguments import checked_flag
 
 __all__ = ["DiffStride2d"]
@@ -30,7 +31,7 @@ def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     "global pooling.",
     unexported="The size of its result depends on a learned value; after freeze() it does not.",
 )
-class DiffStride2d(nn.Module):
+class DiffStride2d(MapBlock):
     r"""Keep the low frequencies of each map, how many of them is learned.
 
     $$ y_{u,v} = \Re \frac{1}{HW} \sum_{k,l} m_{S_1,H}(k)\, m_{S_2,W}(l)\, X_{k,l}\,
@@ -61,6 +62,14 @@ class DiffStride2d(nn.Module):
         is cut off, and H / 2, so that something is left; the gradient reaches the parameter outside
         these limits too. A constant keeps its value. Since shapes follow the strides, a compiled
         net is compiled anew when they change: call :meth:`freeze` after training.
+
+    Use:
+        Where strides should be learned, not chosen, in a net that ends in a global pooling.
+
+    Disagreement:
+        The ramp is part of the result, here as in the authors' program: 64 rows and a stride of 2
+        give 40, not 32. Their fixed variant multiplies all values by HW / (H'W'); here a constant
+        keeps its value.
 
     Example:
         >>> import torch
@@ -99,9 +108,9 @@ class DiffStride2d(nn.Module):
         self.frozen = (vertical, horizontal)
         return self
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Multiply both dimensions by the matrices that belong to the strides."""
-        check_image(self, x)
+        check_numbers(self, x)
         strides: Any = self.stride.expand(2)
         values = self.frozen or tuple(strides.detach().tolist())
         left, right = (
@@ -113,7 +122,9 @@ class DiffStride2d(nn.Module):
     def _matrix(self, size: int, stride: Tensor, value: float, like: Tensor) -> Tensor:
         if size < 2:
             with called("DiffStride2d"):
-                raise ShapeError(expected("x", "to have at least 2 x 2 pixels", tuple(like.shape)))
+                raise ShapeError(
+                    expected("the input", "to have at least 2 x 2 pixels", tuple(like.shape))
+                )
         least = size / (size - self.ramp) if size > self.ramp else 1.0
         most = size / 2
         used = max(min(value, most), min(least, most))

@@ -90,6 +90,14 @@ class DPPPool2d(WindowBlock):
         repeated. Whatever lambda and alpha, no weight overflows. Leave lambda and alpha out of
         weight decay, as the authors do.
 
+    Use:
+        As ``dpp``, where values should be compared with a learned filter's result instead of the
+        mean of their window.
+
+    Disagreement:
+        The authors start from a random filter with a bias, here it is a blur. What deviations are
+        divided by: see ``dpp``.
+
     Example:
         >>> import torch
         >>> DPPPool2d(1)(torch.tensor([[[[0.0, 0.0], [0.0, 4.0]]]])).item() > 1  # the average

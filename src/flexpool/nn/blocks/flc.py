@@ -40,7 +40,8 @@ class FLCPool2d(FrequencyPool):
             Default None.
 
     Shape:
-        (N, C, H, W) -> (N, C, H // stride, W // stride), at least 1; or (N, C, \*output_size).
+        (N, C, H, W) -> (N, C, H // stride, W // stride), at least 1; or (N, C, \*output_size);
+        without N alike.
 
     Raises:
         ArgumentError: if one of them is outside its domain, or both sizes are given.
@@ -48,8 +49,15 @@ class FLCPool2d(FrequencyPool):
         DtypeError: if x holds no floating-point numbers.
 
     Note:
-        The mean of a map is kept for every size. Implementations that cut the shifted spectrum from
-        H/4 to 3H/4 lose it where H is even and no multiple of 4, such as 14.
+        The mean of a map is kept for every size.
+
+    Use:
+        Where no frequency may pass for another; sharp edges ring a little, with :class:`ASAPPool2d`
+        less.
+
+    Disagreement:
+        Implementations that cut the shifted spectrum from H/4 to 3H/4 lose the mean where H is even
+        and no multiple of 4, such as 14.
 
     Example:
         >>> import torch

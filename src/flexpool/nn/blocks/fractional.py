@@ -61,6 +61,13 @@ class FractionalMaxPool2d(MapBlock):
         $a_u = \lfloor \alpha u \rfloor$ and draws nothing, unlike torch.nn's. The paper averages
         several drawn results instead: call it in training mode for that. NaN propagates.
 
+    Use:
+        For factors between 1 and 2, so that a net can shrink its maps more gently and more often.
+
+    Disagreement:
+        Evaluation: torch.nn's module draws there too, the paper averages several drawn results,
+        here nothing is drawn. torch has pseudorandom, overlapping regions of one size only.
+
     Example:
         >>> import torch
         >>> x = torch.arange(5.0).expand(1, 1, 5, 5)

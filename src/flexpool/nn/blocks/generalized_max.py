@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from flexpool.errors import called
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image, checked_choice, checked_number
+from flexpool.nn.checks import check_numbers, checked_choice, checked_number
+from flexpool.nn.map_block import MapBlock
 from flexpool.window.arguments import checked_flag
 
 __all__ = ["GeneralizedMaxPool2d"]
@@ -26,7 +27,7 @@ def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     apart="It gives one vector for a whole map.",
     unexported="ONNX has no operator that solves linear equations.",
 )
-class GeneralizedMaxPool2d(nn.Module):
+class GeneralizedMaxPool2d(MapBlock):
     r"""Weigh the pixels so that all of them are equally similar to their weighted sum.
 
     $$ y = \operatorname*{argmin}_\xi \lVert \Phi^T \xi - 1 \rVert^2 + \lambda \lVert \xi \rVert^2
@@ -77,9 +78,9 @@ class GeneralizedMaxPool2d(nn.Module):
         else:
             self.register_buffer("log_ridge", logarithm)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Solve the smaller system, unless the form is given."""
-        check_image(self, x)
+        check_numbers(self, x)
         exact = torch.promote_types(x.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             pixels = x.to(exact).flatten(2)

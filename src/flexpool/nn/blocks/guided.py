@@ -95,6 +95,13 @@ class GFGPPool2d(WindowBlock):
         The window's largest value is subtracted, so no weight overflows and no sum of weights
         underflows. A batch of a single image is normalised as in evaluation.
 
+    Use:
+        Where each image and channel should have its own place between average and maximum.
+
+    Disagreement:
+        The authors' kernels begin from the shift 0, so that all weights underflow where beta x is
+        far below 0 everywhere.
+
     Example:
         >>> import torch
         >>> pool = GFGPPool2d(1).eval()
@@ -173,6 +180,13 @@ class GuidedGaussianPool2d(WindowBlock):
         Padding counts for neither mean nor deviation. The deviation comes from distances to the
         mean, so large values lose no digits, and is at least 0.001. z is drawn by torch, so
         ``torch.manual_seed`` decides it. A batch of a single image is normalised as in evaluation.
+
+    Use:
+        Where the map should decide how far above its mean a window is represented, with noise
+        against overfitting.
+
+    Disagreement:
+        Whether padding counts: the defaults of the authors' two programs differ; here it does not.
 
     Example:
         >>> import torch

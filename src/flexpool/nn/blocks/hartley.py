@@ -39,7 +39,8 @@ class HartleyPool2d(FrequencyPool):
             Default None.
 
     Shape:
-        (N, C, H, W) -> (N, C, H // stride, W // stride), at least 1; or (N, C, \*output_size).
+        (N, C, H, W) -> (N, C, H // stride, W // stride), at least 1; or (N, C, \*output_size);
+        without N alike.
 
     Raises:
         ArgumentError: if one of them is outside its domain, or both sizes are given.
@@ -51,6 +52,9 @@ class HartleyPool2d(FrequencyPool):
         :class:`SpectralPool2d` exactly; else they differ in the frequencies without a partner,
         -H'/2 and -W'/2.
 
+    Use:
+        To repeat its paper; :class:`SpectralPool2d` needs no complex numbers here either.
+
     Example:
         >>> import torch
         >>> x = torch.tensor([0.0, 1.0, 0.0, -1.0]).view(1, 1, 1, 4)  # sin(pi m / 2)
@@ -61,7 +65,7 @@ class HartleyPool2d(FrequencyPool):
         Zhang, Ma (2018), Hartley spectral pooling for deep learning, arXiv:1810.04028.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Add to the Fourier transform's what sines of unpaired frequencies contribute."""
         products, (rows, columns) = self.products(x)
         y = products[..., :rows, :columns]

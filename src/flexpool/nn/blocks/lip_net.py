@@ -64,6 +64,14 @@ class LIPPool2d(WindowBlock):
         half precision, where e^12 does. Maps of one pixel are normalised to 0 instead of refused.
         :class:`LipPool2d` is the pooling alone and takes logits with the input.
 
+    Use:
+        In the place of a maximum or a stride in residual nets, where the net should say what
+        counts.
+
+    Disagreement:
+        The authors start the last convolution as zeros, as here; a port that does not starts from
+        random weights.
+
     Example:
         >>> import torch
         >>> LIPPool2d(1, 2, 2, 0)(torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])).item()  # at first

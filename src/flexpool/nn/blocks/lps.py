@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from flexpool.errors import called
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image, checked_choice, checked_number
+from flexpool.nn.checks import check_numbers, checked_choice, checked_number
+from flexpool.nn.map_block import MapBlock
 from flexpool.nn.polyphase import blurred, choose, phases, whole_blocks
 from flexpool.window.arguments import checked_flag, checked_ints
 
@@ -29,7 +30,7 @@ def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     layer=lambda channels, kernel_size, stride: LPSPool2d(channels, stride),
     random=True,
 )
-class LPSPool2d(nn.Module):
+class LPSPool2d(MapBlock):
     r"""Keep, of the grids of pixels that a stride can choose from, one that is learned.
 
     $$ y = x^{(p)}, \qquad p = \operatorname*{argmax}_p f(x^{(p)}), \qquad
@@ -66,6 +67,13 @@ class LPSPool2d(nn.Module):
         In evaluation mode one grid is kept per image, and a circular shift of an image chooses the
         same pixels, as with :class:`APSPool2d`; sizes must be multiples of the stride for that.
         Of equal scores the first is taken.
+
+    Use:
+        As :class:`APSPool2d`, where the net should learn which grid to keep.
+
+    Disagreement:
+        Sizes that the stride does not divide: the authors' padding completes them for stride 2
+        only; here ``ceil_mode`` does for any.
 
     Example:
         >>> import torch
@@ -108,9 +116,9 @@ class LPSPool2d(nn.Module):
             nn.Conv2d(self.channels, width, 3), nn.ReLU(), nn.Conv2d(width, width, 3)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Score the phases; mix them or keep the best."""
-        check_image(self, x, self.channels)
+        check_numbers(self, x)
         x = blurred(whole_blocks(x, self.stride, self.ceil_mode, self), self.blur)
         parts = phases(x, self.stride)
         scores = self.logits(parts)

@@ -57,6 +57,12 @@ class MaxMinPool2d(EitherWindowBlock):
         pooled by the maximum. It must then come before the activation, not after it. Ties go to
         the first element, NaN propagates.
 
+    Use:
+        Where small values say as much as large ones: before an activation, with ``rectified``.
+
+    Disagreement:
+        What the name means: with or without ``rectified``, and in which ``order``.
+
     Example:
         >>> import torch
         >>> x = torch.tensor([[[[1.0, -5.0], [2.0, 3.0]]]])

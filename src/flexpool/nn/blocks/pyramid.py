@@ -59,6 +59,12 @@ class SPPPool2d(MapBlock):
     Raises:
         ArgumentError: if an argument is outside its domain.
 
+    Use:
+        Before a fully connected layer, so that images of all sizes give vectors of one size.
+
+    Disagreement:
+        Detectors call something else SPP: see :class:`SPPFPool2d`.
+
     Example:
         >>> import torch
         >>> SPPPool2d((1, 2))(torch.arange(16.0).view(1, 1, 4, 4))
@@ -117,6 +123,12 @@ class SPPFPool2d(MapBlock):
         What networks of the YOLO family call SPP and, computed as here one from the other, SPPF;
         they have a convolution before and after. Padding is never the maximum.
 
+    Use:
+        At the end of a detector's backbone, to see each pixel with surroundings of several sizes.
+
+    Disagreement:
+        The name SPP also means vectors of bins: see :class:`SPPPool2d`.
+
     Example:
         >>> import torch
         >>> SPPFPool2d(3, 2)(torch.tensor([[[1.0, 0.0, 0.0, 0.0]]]))[:, 0]
@@ -171,6 +183,9 @@ class StripPool2d(MapBlock):
 
     Note:
         The pooling alone: the paper's module goes on with convolutions along the strips.
+
+    Use:
+        Where structures are long and thin, or the position along one axis matters.
 
     Example:
         >>> import torch

@@ -62,6 +62,13 @@ class RandomMixedPool2d(WindowBlock):
         draw is torch's, so ``torch.manual_seed`` decides it. :class:`MixedPool2d` learns a share
         instead.
 
+    Use:
+        To regularise where average and maximum both make sense.
+
+    Disagreement:
+        What a draw is for, a call, a map or a window: see ``per``. Where the share is learned the
+        name is the same, see :class:`MixedPool2d`.
+
     Example:
         >>> import torch
         >>> x = torch.tensor([[[[0.0, 0.0], [0.0, 4.0]]]])  # average 1, maximum 4

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from flexpool.errors import ArgumentError, ShapeError, called, expected
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image, checked_number
+from flexpool.nn.checks import check_numbers, checked_number
+from flexpool.nn.map_block import MapBlock
 from flexpool.window.arguments import checked_ints, is_int
 
 __all__ = ["RMACPool2d", "WildcatPool2d"]
@@ -26,7 +27,7 @@ def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample,
     apart="It gives one vector for a whole map.",
 )
-class RMACPool2d(nn.Module):
+class RMACPool2d(MapBlock):
     r"""Add up what the maxima of square regions of several sizes point to.
 
     $$ y = \sum_R \frac{m_R}{\lVert m_R \rVert_2}, \qquad m_{R,c} = \max_{(u,v) \in R} x_{c,u,v} $$
@@ -71,15 +72,15 @@ class RMACPool2d(nn.Module):
             if self.overlap >= 1:
                 raise ArgumentError(expected("overlap", "to be less than 1", overlap))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Pool each region."""
-        check_image(self, x)
+        check_numbers(self, x)
         height, width = x.shape[2:]
         if 2 * min(height, width) < self.levels + 1:
             with called("RMACPool2d"):
                 least = (self.levels + 2) // 2
                 rule = f"to have at least {least} x {least} pixels for {self.levels} levels"
-                raise ShapeError(expected("x", rule, tuple(x.shape), "Use fewer levels."))
+                raise ShapeError(expected("the input", rule, tuple(x.shape), "Use fewer levels."))
         total = torch.zeros_like(x[..., :1, :1])
         for top, left, side in self.regions(height, width):
             region = x[..., top : top + side, left : left + side]
@@ -97,8 +98,9 @@ class RMACPool2d(nn.Module):
         short, long = min(height, width), max(height, width)
         along = 1
         if long > short:
-            shares = {n: 1 - (long - short) / (n - 1) / short for n in range(2, 8)}
-            along = min(shares, key=lambda n: abs(shares[n] - self.overlap))
+            shares = [1 - (long - short) / (n - 1) / short for n in range(2, 8)]
+            distances = [abs(share - self.overlap) for share in shares]
+            along = 2 + distances.index(min(distances))
         found = []
         for level in range(1, self.levels + 1):
             side = 2 * short // (level + 1)
@@ -129,7 +131,7 @@ def _sample_wildcat() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample_wildcat,
     apart="It gives one vector for a whole map.",
 )
-class WildcatPool2d(nn.Module):
+class WildcatPool2d(MapBlock):
     r"""Average the largest pixels of each map and, weighted, the smallest.
 
     $$ y = \frac{1}{k^+} \sum_{r < k^+} x_{(r)} + \frac{\alpha}{k^-} \sum_{r < k^-} x_{(n-1-r)} $$
@@ -176,9 +178,9 @@ class WildcatPool2d(nn.Module):
                 self.smallest = _checked_part("smallest", smallest)
             self.alpha = checked_number("alpha", alpha)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Select and average."""
-        check_image(self, x)
+        check_numbers(self, x)
         pixels = x.flatten(2)
         y = self._mean(pixels, self.largest, True)
         if self.alpha != 0:
@@ -191,7 +193,9 @@ class WildcatPool2d(nn.Module):
         if count > available:
             with called("WildcatPool2d"):
                 rule = f"to have at least {count} pixels"
-                raise ShapeError(expected("x", rule, available, "Ask for a share, such as 0.2."))
+                raise ShapeError(
+                    expected("the input", rule, available, "Ask for a share, such as 0.2.")
+                )
         return pixels.topk(count, 2, largest).values.mean(2, keepdim=True)
 
     def extra_repr(self) -> str:

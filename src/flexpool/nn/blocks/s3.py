@@ -58,8 +58,14 @@ class S3Pool2d(MapBlock):
         A call draws the same rows and columns for all images and channels, by torch, so
         ``torch.manual_seed`` decides them. Windows at the end are cut off at the edge, so z is as
         large as x and every grid has all of its g rows to choose from; a rest that is smaller than
-        a grid is a grid of its own. The authors' program evaluates otherwise: it averages padded
-        windows of z.
+        a grid is a grid of its own.
+
+    Use:
+        To regularise by small distortions of the map, the stronger the larger the grids.
+
+    Disagreement:
+        The last grid: the authors' maxima have no padding, so it has fewer rows to choose from. The
+        authors' evaluation averages padded windows of z.
 
     Example:
         >>> import torch

@@ -39,6 +39,9 @@ class Slice2d(nn.Module):
     Raises:
         ArgumentError: if one of them is not an int > 0.
 
+    Use:
+        As the control of a comparison: what follows from leaving pixels out alone.
+
     Example:
         >>> import torch
         >>> Slice2d(2, 2)(torch.arange(16.0).view(1, 1, 4, 4))

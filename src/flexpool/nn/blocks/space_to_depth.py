@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from flexpool.errors import ArgumentError, called, expected
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image, checked_choice
+from flexpool.nn.checks import check_numbers, checked_choice
+from flexpool.nn.map_block import MapBlock
 from flexpool.nn.polyphase import grid, whole_blocks
 from flexpool.window.arguments import checked_flag, checked_ints
 
@@ -27,7 +28,7 @@ def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     apart="It makes more channels, which the next layer would have to expect: SPDConv2d and "
     "PatchMerging2d bring them back.",
 )
-class SpaceToDepth2d(nn.Module):
+class SpaceToDepth2d(MapBlock):
     r"""Turn the pixels of each block into channels of one pixel.
 
     $$ y_{(c, i, j),\, u, v} = x_{c,\, su+i,\, sv+j} $$
@@ -75,9 +76,9 @@ class SpaceToDepth2d(nn.Module):
             self.ceil_mode = checked_flag("ceil_mode", ceil_mode)
         self.stride = (vertical, horizontal)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Rearrange."""
-        check_image(self, x, integers=True)
+        check_numbers(self, x, integers=True)
         parts = grid(whole_blocks(x, self.stride, self.ceil_mode, self, zeros=True), self.stride)
         if self.order == "channels":
             parts = parts.permute(0, 3, 1, 2, 4, 5)
@@ -100,7 +101,7 @@ def _sample_spd() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample_spd,
     layer=lambda channels, kernel_size, stride: SPDConv2d(channels, channels, stride=stride),
 )
-class SPDConv2d(nn.Module):
+class SPDConv2d(MapBlock):
     r"""Turn pixels into channels, then convolve without a stride.
 
     $$ y_{o,u,v} = b_o + \sum_{c,i,j,m,n} w_{o,(c,i,j),m,n}\, x_{c,\, s(u+m-a)+i,\, s(v+n-a)+j} $$
@@ -163,9 +164,9 @@ class SPDConv2d(nn.Module):
             self.channels * down * across, out, size, padding=size // 2, bias=with_bias
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Rearrange, then convolve."""
-        check_image(self, x, self.channels)
+        check_numbers(self, x)
         result: Tensor = self.conv(self.rearrange(x))
         return result
 
@@ -183,7 +184,7 @@ def _sample_merging() -> tuple[nn.Module, tuple[Tensor, ...]]:
         channels, channels, stride, ceil_mode=False
     ),
 )
-class PatchMerging2d(nn.Module):
+class PatchMerging2d(MapBlock):
     r"""Turn pixels into channels, normalise them and mix them by one matrix.
 
     $$ y_{u,v} = W \operatorname{norm}\bigl( [x_{su,\,sv},\, x_{su+1,\,sv},\, \dots,\,
@@ -240,9 +241,9 @@ class PatchMerging2d(nn.Module):
         self.norm = nn.LayerNorm(self.channels * down * across)
         self.reduction = nn.Linear(self.channels * down * across, out, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Rearrange, normalise and mix."""
-        check_image(self, x, self.channels)
+        check_numbers(self, x)
         whole = whole_blocks(x, self.stride, self.ceil_mode, self, zeros=True)
         by_column = grid(whole, self.stride).permute(0, 4, 5, 2, 1, 3)
         mixed: Tensor = self.reduction(self.norm(by_column.flatten(3)))

@@ -39,7 +39,8 @@ class SpectralPool2d(FrequencyPool):
             Default None.
 
     Shape:
-        (N, C, H, W) -> (N, C, H // stride, W // stride), at least 1; or (N, C, \*output_size).
+        (N, C, H, W) -> (N, C, H // stride, W // stride), at least 1; or (N, C, \*output_size);
+        without N alike.
 
     Raises:
         ArgumentError: if one of them is outside its domain, or both sizes are given.
@@ -50,6 +51,13 @@ class SpectralPool2d(FrequencyPool):
         A constant keeps its value. The frequency -H'/2 of an even size has no partner; taking the
         real part shares its energy between both, as in a Fourier transform of real numbers. It is
         computed as two products with real matrices, which ONNX and half types have too.
+
+    Use:
+        For results of any size, and to keep more of a map than windows do at the same size.
+
+    Disagreement:
+        The gain: a transform back that divides by the new size multiplies all values by HW /
+        (H'W'). And the frequencies of even sizes that have no partner: see the note.
 
     Example:
         >>> import torch

@@ -44,6 +44,9 @@ class StridedConv2d(nn.Conv2d):
     Raises:
         ValueError, TypeError: as ``torch.nn.Conv2d`` does.
 
+    Use:
+        Where the downsampling itself should be learned, at the price of its weights.
+
     Example:
         >>> import torch
         >>> StridedConv2d(6, 16, 3, padding=1)(torch.zeros(1, 6, 28, 28)).shape

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from flexpool.errors import called
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image
+from flexpool.nn.checks import check_numbers
+from flexpool.nn.map_block import MapBlock
 from flexpool.nn.polyphase import phases, whole_blocks
 from flexpool.window.arguments import checked_flag, checked_ints
 
@@ -25,7 +26,7 @@ def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample,
     layer=lambda channels, kernel_size, stride: TIPSPool2d(channels, stride),
 )
-class TIPSPool2d(nn.Module):
+class TIPSPool2d(MapBlock):
     r"""Mix the grids of pixels that a stride can choose from, with weights learned per channel.
 
     $$ y_c = \sum_p \tau_{c,p}\, x_c^{(p)}, \qquad
@@ -61,6 +62,10 @@ class TIPSPool2d(nn.Module):
         :class:`APSPool2d` or :class:`LPSPool2d` for that. The second loss takes the shifted input
         as given: no gradient goes through it, which the authors' code means but does not do.
         Shifts are drawn from torch's generator in every call with return_losses.
+
+    Use:
+        Where shift invariance should be learned together with the net, smoothly, with two losses
+        for it.
 
     Example:
         >>> import torch
@@ -100,11 +105,16 @@ class TIPSPool2d(nn.Module):
         self.filter = nn.Conv2d(
             self.channels, self.channels, 3, padding=1, groups=self.channels, bias=False
         )
-        self.mix = nn.Parameter(torch.empty(self.channels).uniform_(-1, 1))
+        self.mix = nn.Parameter(torch.empty(self.channels))
+        self.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+    def reset_parameters(self) -> None:
+        """Draw the numbers of the mix; the filter draws its own."""
+        nn.init.uniform_(self.mix, -1, 1)
+
+    def _downsampled(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Compute the weights and mix; with return_losses give also the losses."""
-        check_image(self, x, self.channels)
+        check_numbers(self, x)
         x = whole_blocks(x, self.stride, self.ceil_mode, self)
         filtered = self.filter(x).relu()
         parts = nn.functional.adaptive_avg_pool2d(filtered, self.stride).flatten(2)

@@ -59,6 +59,13 @@ class MaxUnpool2d(MapBlock):
         overlap, several may have found the same element: the last of them is put there, always, and
         it alone gets the gradient. Undoing a pooling gives every maximum its own place again.
 
+    Use:
+        In decoders that put features back where the encoder found them.
+
+    Disagreement:
+        Where several maxima were found in one element, torch's result depends on the order in which
+        its threads write.
+
     Example:
         >>> import torch
         >>> from flexpool.nn import MaxPool2d
@@ -171,6 +178,13 @@ class AdaUnpool2d(MapBlock):
         Where $x_j = m_W = 0$ the similarity is 1. Weights are computed from the map that the call
         brings, for each image and channel; nothing is kept between calls. Gradients reach both
         inputs and a beta that is a tensor.
+
+    Use:
+        In decoders, in the place of interpolation, where the map that was pooled is still at hand.
+
+    Disagreement:
+        The authors' program keeps the weights on the class, so that layers overwrite each other's;
+        here they come from the map that the call brings.
 
     Example:
         >>> import torch

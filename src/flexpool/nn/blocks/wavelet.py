@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from flexpool.errors import ShapeError, called, expected
 from flexpool.nn.block import block
-from flexpool.nn.checks import check_image, checked_choice
+from flexpool.nn.checks import check_numbers, checked_choice
 from flexpool.nn.constants import constant
+from flexpool.nn.map_block import MapBlock
 from flexpool.nn.wavelets import high_pass, low_pass
 from flexpool.window.arguments import checked_flag, checked_ints
 
@@ -30,7 +31,7 @@ def _layer(channels: int, kernel_size: int, stride: int) -> nn.Module:
     sample=_sample,
     layer=_layer,
 )
-class WaveletPool2d(nn.Module):
+class WaveletPool2d(MapBlock):
     r"""Keep the low frequencies of a step of the wavelet transform, or all four bands of it.
 
     $$ y_{u,v} = g \sum_{i,j} h_i h_j\, x_{2u+i-a,\, 2v+j-a} $$
@@ -63,6 +64,13 @@ class WaveletPool2d(nn.Module):
         Haar's wavelet and unit gain it is the average of 2 x 2 pixels. With all bands, even sizes,
         a periodic boundary and ``unit_gain=False`` the sum of squares is that of the input.
 
+    Use:
+        Where a transform with an exact inverse is wanted, or smoother filters than the average.
+
+    Disagreement:
+        The gain and the border: a much used program doubles constants and takes zeros beyond the
+        map, see ``unit_gain`` and ``boundary``.
+
     Example:
         >>> import torch
         >>> x = torch.tensor([[1.0, 3.0], [5.0, 7.0]]).view(1, 1, 2, 2)
@@ -91,9 +99,9 @@ class WaveletPool2d(nn.Module):
             self.ceil_mode = checked_flag("ceil_mode", ceil_mode)
         self.wavelet = wavelet
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Filter rows and columns, one of two results each."""
-        check_image(self, x)
+        check_numbers(self, x)
         filters = (self.low,) if self.bands == "low" else (self.low, high_pass(self.low))
         gain = 0.5**0.5 if self.unit_gain else 1.0
         taps = tuple(gain * tap for filter in filters for tap in filter)
@@ -114,7 +122,7 @@ class WaveletPool2d(nn.Module):
         if size == 1 and not self.ceil_mode:
             with called("WaveletPool2d"):
                 rule = "to have at least 2 x 2 pixels"
-                raise ShapeError(expected("x", rule, tuple(x.shape), "Use ceil_mode=True."))
+                raise ShapeError(expected("the input", rule, tuple(x.shape), "Use ceil_mode=True."))
         if size % 2 and self.ceil_mode:
             x = torch.cat([x, x.narrow(dimension, size - 1, 1)], dimension)
         elif size % 2:
@@ -150,7 +158,7 @@ def _sample_hwd() -> tuple[nn.Module, tuple[Tensor, ...]]:
     sample=_sample_hwd,
     layer=lambda channels, kernel_size, stride: HWD2d(channels, channels),
 )
-class HWD2d(nn.Module):
+class HWD2d(MapBlock):
     r"""Transform by Haar's wavelet, which loses nothing, and let a 1 x 1 convolution choose.
 
     $$ y = \max \bigl( 0,\, \operatorname{norm}(w * [x_{LL}, x_{LH}, x_{HL}, x_{HH}]) \bigr) $$
@@ -176,6 +184,9 @@ class HWD2d(nn.Module):
         The transform is orthonormal: a constant is doubled in the low band, which the convolution
         and the normalisation make up for.
 
+    Use:
+        Where downsampling should lose nothing before the net has chosen, as in segmentation.
+
     Example:
         >>> import torch
         >>> HWD2d(16, 32)(torch.randn(4, 16, 28, 28)).shape
@@ -199,8 +210,8 @@ class HWD2d(nn.Module):
             nn.Conv2d(4 * self.channels, out, 1), nn.BatchNorm2d(out), nn.ReLU()
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _downsampled(self, x: Tensor) -> Tensor:
         """Transform, then choose."""
-        check_image(self, x, self.channels)
+        check_numbers(self, x)
         chosen: Tensor = self.choose(self.transform(x))
         return chosen
