@@ -1,10 +1,13 @@
 """The pages of operators and blocks: complete, up to date, well linked."""
 
+import io
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from flexpool.cli.pages.pictures import pictures
 from flexpool.cli.pages.scene import scene
 from flexpool.cli.pages.text import texts
 from flexpool.declare import operators
@@ -76,6 +79,16 @@ def test_a_page_says_what_the_declaration_says(pages):
     assert "not exported" in pages["diff_stride.md"].lower()
     assert "`flexpool compare --downsampling aps`" in pages["aps.md"]
     assert "no `--downsampling`" in pages["max_unpool.md"]
+
+
+@pytest.mark.parametrize(("name", "panels"), [("lse", 4), ("lip", 3), ("slice", 3), ("strip", 4)])
+def test_a_picture_is_drawn_with_a_palette_on_white(name, panels):
+    with Image.open(io.BytesIO(pictures()[name]())) as picture:
+        assert picture.mode == "P"
+        assert picture.width == panels * 278 + 22
+        colours = picture.convert("RGB").getcolors()
+    assert len(colours) <= 128
+    assert {(255, 255, 255), (0, 0, 0)} <= {colour for _, colour in colours}
 
 
 def test_the_test_picture_has_black_white_and_all_between():

@@ -204,7 +204,7 @@ def _bare(axes: Axes) -> None:
 
 
 def _short(number: float) -> str:
-    return "0" if number == 0 else f"{number:.2g}".replace("-", "−")
+    return f"{number:.{'2g' if abs(number) < 100 else '0f'}}".replace("-", "−")
 
 
 def _row(panels: Sequence[Panel]) -> bytes:
@@ -278,21 +278,22 @@ def _png(figure: Figure) -> bytes:
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", facecolor="white")
     with Image.open(drawn) as image:
-        reduced = image.convert("RGB").quantize(palette=_palette(), dither=Image.Dither.NONE)
+        pixels = np.asarray(image.convert("RGB"), dtype=np.int64)
+    found, where = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    palette = _palette()
+    nearest = np.abs(found[:, None] - palette).sum(2).argmin(1).astype(np.uint8)
+    reduced = Image.fromarray(nearest[where].reshape(pixels.shape[:2]), mode="P")
+    reduced.putpalette(palette.ravel().tolist())
     reduced.save(small, format="PNG", optimize=True)
     return small.getvalue()
 
 
 @functools.cache
-def _palette() -> Image.Image:
+def _palette() -> NDArray[np.int64]:
     """Choose 128 colours: greys, those of gradients, and each line's with paler ones."""
-    greys = [(level,) * 3 for level in np.linspace(0, 1, 52)]
-    slopes = [to_rgb(color) for color in colormaps[GRADIENT_MAP](np.linspace(0, 1, 61))]
-    lines = [
-        tuple(1 - share * (1 - part) for part in to_rgb(color))
-        for color in LINE_COLOURS
-        for share in np.linspace(0.2, 1, 5)
-    ]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([round(255 * part) for rgb in (*greys, *slopes, *lines) for part in rgb])
-    return palette
+    greys = np.linspace(0, 1, 52)[:, None].repeat(3, axis=1)
+    slopes = colormaps[GRADIENT_MAP](np.linspace(0, 1, 61))[:, :3]
+    shares = np.linspace(0.2, 1, 5)[:, None]
+    lines = [1 - shares * (1 - np.array(to_rgb(color))) for color in LINE_COLOURS]
+    colours: NDArray[np.float64] = np.concatenate([greys, slopes, *lines])
+    return np.rint(255 * colours).astype(np.int64)
