@@ -40,8 +40,8 @@ def net(
 ) -> None:
     """Print a net's layers: output shape, parameters, multiply-adds, receptive field.
 
-    Multiply-adds are those of one image, in convolutions and products of matrices. The receptive field is
-    the part of the image that one number of the output depends on, padding included.
+    Multiply-adds are those of one image, in convolutions and products of matrices. The receptive
+    field is the part of the image that one number of the output depends on, padding included.
     """
     with called("net"):
         if name is None:
