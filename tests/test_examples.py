@@ -82,3 +82,31 @@ def digits_images():
     return Images(
         digits.train_images, digits.train_labels, offset=offset, scale=scale, device="cpu"
     )
+
+
+def example(name):
+    path = {path.stem: path for path in EXAMPLES}[name]
+    return runpy.run_path(str(path), run_name=name)
+
+
+def test_the_edges_are_where_the_image_changes(tmp_path):
+    edges = example("edges")
+    image = edges["small_image"]()
+    assert (image.shape, int(image.sum())) == ((6, 8), 48 - 2 * 4 - 3 * 4)
+    vertical, horizontal = edges["edges"](image)
+    assert vertical.tolist() == [
+        [0, 1, 0, 0, 0, -1, 0] if row != 2 else [0] * 7 for row in range(6)
+    ]
+    assert [row[3] for row in horizontal.tolist()] == [0, -1, 1, 0, 0]
+    for shown in edges["edges"](edges["photograph"]()):
+        assert 0 < abs(shown).mean() < 0.1 < abs(shown).max()
+    edges["draw"](tmp_path / "edges.png")
+    assert (tmp_path / "edges.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_learned_kernel_comes_to_1_and_minus_1(seed):
+    kernels, errors = example("learn_kernel")["learn"](20, 0.02, seed)
+    assert len(kernels) == len(errors) == 21
+    assert abs(kernels[-1] - torch.tensor([[1.0, -1.0]])).max() < 0.05 < errors[0]
+    assert errors[-1] < errors[0] / 1000

@@ -14,6 +14,7 @@ _NAMES = {
     **dict.fromkeys(
         ("Param", "Weight", "RankWeight", "OnInput", "OnOutput", "Random", "Option"), "declare"
     ),
+    **dict.fromkeys(("conv2d", "corr2d"), "correlation"),
     **dict.fromkeys(("accelerate", "accelerated", "acceleration", "decelerate"), "drop_in"),
 }
 
