@@ -7,8 +7,9 @@ are handed over to PyTorch. Whoever asks for a backend by name gets that backend
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from flexpool.window import Window
 
-__all__ = ["MOST", "MOST_CHANNELS_LAST", "by_torch", "is_small"]
+__all__ = ["MOST", "MOST_CHANNELS_LAST", "by_torch", "is_small", "nothing_handed_over"]
 
 # As many elements as PyTorch is surely faster for, with and without a backward pass: ours takes 20
 # and 60 microseconds whatever the size.
@@ -36,6 +37,18 @@ def is_small(x: Any) -> bool:
     if elements > MOST and (elements > MOST_CHANNELS_LAST or x.is_contiguous()):
         return False
     return elements > 0 and x.is_cpu and x.dtype in _DTYPES
+
+
+@contextlib.contextmanager
+def nothing_handed_over() -> Iterator[None]:
+    """Keep small inputs inside the block, as where their kernels are to be compiled."""
+    global MOST, MOST_CHANNELS_LAST
+    before = MOST, MOST_CHANNELS_LAST
+    MOST = MOST_CHANNELS_LAST = 0
+    try:
+        yield
+    finally:
+        MOST, MOST_CHANNELS_LAST = before
 
 
 @functools.lru_cache(maxsize=1024, typed=True)

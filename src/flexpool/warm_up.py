@@ -22,6 +22,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import flexpool
+from flexpool import torch_small
 from flexpool.backends import kernel_files
 from flexpool.backends.cached_files import cache_folder
 from flexpool.declare import OnInput, OnOutput, Operator, Param, Weight
@@ -292,6 +293,7 @@ def _watched(job: Job, direction: str) -> Iterator[list[Compiled]]:
 
     kernel_files.load = watched_load
     try:
-        yield found
+        with torch_small.nothing_handed_over():
+            yield found
     finally:
         kernel_files.load = load

@@ -1,6 +1,7 @@
 """One call per operator and kind of argument, for tests that go over all of them."""
 
 import numpy as np
+import pytest
 import torch
 
 import flexpool
@@ -20,6 +21,14 @@ def weighted(x, weight=Weight(), scale=Param(1.0, above=0)):
 
 
 OPERATORS = {**flexpool.operators(), "opened": opened, "weighted": weighted}
+
+
+# Compiling takes seconds: most operators are left to `make test-all`.
+QUICK = {"max", "avg", "soft", "boltzmann", "blur", "lip", "stochastic", "ordinal", "gem", "idw"}
+COMPILED = [
+    pytest.param(name, marks=[] if name in {*QUICK, "opened", "weighted"} else pytest.mark.heavy)
+    for name in OPERATORS
+]
 
 
 def arrays_for(made, x, kernel, outputs, per_channel):

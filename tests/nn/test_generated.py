@@ -131,6 +131,7 @@ def test_modules_can_be_copied_pickled_and_saved(name):
         assert type(again) is type(module)
         assert repr(again) == repr(module)
         assert torch.equal(again(x, *arrays), module(x, *arrays))
+    for again in copies:  # copy.copy shares the parameters
         again.reset_parameters()
 
 

@@ -49,7 +49,7 @@ QUICK_FOR_SOME = {
     "float64": {"overlap", "overlap-ceil", "line"},
 }
 QUICK_IN_SPACE = {"max", "avg", "blur"}
-SOME = {"max", "avg", "soft", "median", "blur", "lip", "stochastic", "ordinal", "dpp", "gem"}
+SOME = {"max", "avg", "soft", "median", "blur", "lip", "stochastic", "ordinal", "gem"}
 
 
 def marks(name, number, place, backend, dtype):

@@ -41,7 +41,10 @@ def arguments(name, x):
         if isinstance(argument, Param):
             found[key] = torch.tensor([float(argument.default)])
         elif isinstance(argument, Weight):
-            found[key] = torch.as_tensor(argument.default((4,)), dtype=torch.float32)
+            weight = torch.full((4,), 0.25)
+            if not argument.required:
+                weight = torch.as_tensor(argument.default((4,)), dtype=torch.float32)
+            found[key] = weight
         elif isinstance(argument, OnInput):
             found[key] = torch.where(x > 0, 12.0, 11.0).to(x.dtype)
         elif isinstance(argument, OnOutput):

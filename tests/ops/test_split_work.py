@@ -4,10 +4,13 @@ import pytest
 
 from flexpool.backends import threads
 from flexpool.declare import operators
+from ops.test_conformance import SOME, heavy
 from ops.test_conformance import test_windows as check_windows
 
 
-@pytest.mark.parametrize("name", operators())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=heavy("numba_cpu", name in SOME)) for name in operators()]
+)
 def test_pieces_of_one_plane_each(name, monkeypatch):
     pieces = []
 
