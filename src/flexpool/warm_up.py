@@ -128,7 +128,7 @@ def jobs_of_operator(
         max(32, 2 * d * (k - 1) + 2)
         for k, d in zip(window.kernel_size, window.dilation, strict=True)
     )
-    shape = (1, 2, *sizes)
+    shape = (1, 16, *sizes)  # with channels last, fewer would have a kernel of their own
     given = _shapes(operator, window, shape)
     learned = {
         name: () if isinstance(argument, Param) else argument.shape(window.kernel_size)
@@ -163,7 +163,8 @@ def jobs_of_net(name: str, downsampling: str | None = None, dtype: str = "float3
 
     Example:
         >>> [(job.label, job.layout) for job in jobs_of_net("lenet5")]
-        [('lenet5/max down1', 'contiguous'), ('lenet5/max down1', 'channels_last')]
+        [('lenet5/max down1', 'contiguous'), ('lenet5/max down1', 'channels_last'), \
+('lenet5/max down2', 'channels_last')]
     """
     jobs: list[Job] = []
     known = nets.find(name)
@@ -181,8 +182,12 @@ def jobs_of_net(name: str, downsampling: str | None = None, dtype: str = "float3
             net(_tensor((BATCH, *image), layout, dtype, gradient=False))
         for hook in hooks:  # they would go along to the other processes
             hook.remove()
-    # Modules that say the same of themselves have the same kernels, whatever the sizes.
-    distinct = {(repr(j.function), j.layout, j.needs_gradient): j for j in reversed(jobs)}
+    # Modules that say the same of themselves have the same kernels, whatever the sizes; but with
+    # channels last there is another for few channels.
+    distinct = {
+        (repr(j.function), j.layout, j.needs_gradient, j.layout == LAYOUTS[1] and j.shape[1]): j
+        for j in reversed(jobs)
+    }
     return list(reversed(distinct.values()))
 
 
