@@ -59,7 +59,7 @@ def by_hand(config, dataset, rates, side=None):
         (DESCENT, [0.05] * 3),
         (DESCENT | STEPS, [0.05, 0.025, 0.025]),
         (DESCENT | {"schedule": "cosine"}, [0.05, 0.0375, 0.0125]),
-        (DESCENT | {"initialisation": "kaiming-uniform"}, [0.05] * 3),
+        (DESCENT | {"initialisation": "kaiming-uniform", "lr": 0.005}, [0.005] * 3),
     ],
 )
 def test_descent_by_hand(tmp_path, config, few, settings, rates):

@@ -105,7 +105,7 @@ def _table(rows: list[Row], quick: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("net", no_wrap=True)
     table.add_column("figure")
-    for heading in ("published", "ours", "one run", "seeds"):
+    for heading in ("published", "ours", "seeds", *(() if quick else ("one run",))):
         table.add_column(heading, justify="right")
     if not quick:
         table.add_column("published is")
@@ -119,10 +119,9 @@ def _table(rows: list[Row], quick: bool) -> Table:
             f"{MEASURES[row.figure.measure]}, epoch {row.epoch}",
             row.figure.printed,
             ours,
-            one_run,
             str(len(row.ours.values) if row.ours else 0),
         ]
-        table.add_row(*cells, *([] if quick else [_verdict(row)]))
+        table.add_row(*cells, *([] if quick else [one_run, _verdict(row)]))
     return table
 
 

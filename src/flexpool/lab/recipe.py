@@ -289,7 +289,7 @@ class Recipe:
             raise ArgumentError(expected("milestones", "to be rising", given))
         if bool(given) != (self.schedule == "steps"):
             rule = "to be given with the schedule steps, and with no other"
-            raise ArgumentError(expected("milestones", rule, given))
+            raise ArgumentError(expected("milestones", rule, self.milestones))
         if self.drop != 0.1 and self.schedule != "steps":
             rule = "to be left out where the schedule is not steps"
             raise ArgumentError(expected("drop", rule, self.drop))
