@@ -17,9 +17,10 @@ from flexpool.cli.kernels import show_kernel
 from flexpool.cli.nets import net as show_net
 from flexpool.cli.operators import list_operators, show
 from flexpool.cli.pages import pages
+from flexpool.cli.reproduce import reproduce
 from flexpool.cli.terminal import WIDE, page, reported
 from flexpool.cli.warm_up import warm_up
-from flexpool.errors import StorageError
+from flexpool.errors import ArgumentError, StorageError, expected
 
 if TYPE_CHECKING:
     from flexpool.lab import Comparison, Record
@@ -54,6 +55,22 @@ DataDir = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[int, typer.Option(help="CPU threads of each run; part of what it computes.")]
+Optimiser = Annotated[str | None, typer.Option(help="adam or sgd.")]
+Momentum = Annotated[float | None, typer.Option(help="SGD's momentum.")]
+WeightDecay = Annotated[float | None, typer.Option(help="Part of each weight in its gradient.")]
+Schedule = Annotated[
+    str | None, typer.Option(help="The rate over the epochs: constant, steps or cosine.")
+]
+Milestones = Annotated[
+    str | None, typer.Option(help="For steps: epochs after which the rate drops, as 100,150.")
+]
+Drop = Annotated[float | None, typer.Option(help="For steps: the factor.")]
+Initialisation = Annotated[
+    str | None, typer.Option(help="own, standard, xavier-uniform or kaiming-uniform.")
+]
+Resize = Annotated[
+    int | None, typer.Option(help="Height and width to bring images to, on the fly.")
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -77,7 +94,9 @@ def _options(
 def compare(
     recipe: Annotated[
         str | None,
-        typer.Option(help="A shipped recipe (lenet5-digits, lenet5-mnist) or a TOML file."),
+        typer.Option(
+            help="A shipped recipe, such as lenet5-digits or nin-fashion, or a TOML file."
+        ),
     ] = None,
     data: Annotated[str | None, typer.Option(help="Data set; see `flexpool data list`.")] = None,
     net: Annotated[
@@ -90,8 +109,16 @@ def compare(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Repetitions of each variant.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Adam's learning rate.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     scaling: Annotated[str | None, typer.Option(help="Pixels: standard, unit or raw.")] = None,
+    optimiser: Optimiser = None,
+    momentum: Momentum = None,
+    weight_decay: WeightDecay = None,
+    schedule: Schedule = None,
+    milestones: Milestones = None,
+    drop: Drop = None,
+    initialisation: Initialisation = None,
+    resize: Resize = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
     threads: Threads = 1,
     device: Device = "auto",
@@ -116,6 +143,14 @@ def compare(
         batch_size=batch_size,
         lr=lr,
         scaling=scaling,
+        optimiser=optimiser,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        schedule=schedule,
+        milestones=_ints("--milestones", milestones),
+        drop=drop,
+        initialisation=initialisation,
+        resize=resize,
         workers=workers,
         threads=threads,
         device=device,
@@ -136,11 +171,19 @@ def train(
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 10,
     seed: Annotated[int, typer.Option(help="The repetition: which random numbers it has.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = 64,
-    lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 0.001,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.001,
     scaling: Annotated[str, typer.Option(help="Pixels: standard, unit or raw.")] = "standard",
     framework: Annotated[
         str, typer.Option(help="torch, or numpy: every layer from zero, no framework.")
     ] = "torch",
+    optimiser: Optimiser = "adam",
+    momentum: Momentum = 0.0,
+    weight_decay: WeightDecay = 0.0,
+    schedule: Schedule = "constant",
+    milestones: Milestones = None,
+    drop: Drop = 0.1,
+    initialisation: Initialisation = "own",
+    resize: Resize = None,
     threads: Threads = 1,
     device: Device = "auto",
     out: Out = Path("results"),
@@ -159,6 +202,14 @@ def train(
         lr=lr,
         scaling=scaling,
         framework=framework,
+        optimiser=optimiser or "adam",
+        momentum=momentum or 0.0,
+        weight_decay=weight_decay or 0.0,
+        schedule=schedule or "constant",
+        milestones=_ints("--milestones", milestones) or (),
+        drop=0.1 if drop is None else drop,
+        initialisation=initialisation or "own",
+        resize=resize,
         threads=threads,
         device=device,
         out=out,
@@ -167,6 +218,9 @@ def train(
     _show_run(record, out)
     if record.status != "done":
         raise typer.Exit(FAILED_RUNS)
+
+
+app.command("reproduce", rich_help_panel=EXPERIMENTS)(reproduce)
 
 
 @app.command(rich_help_panel=EXPERIMENTS)
@@ -241,6 +295,16 @@ def data_show(
     target = out or Path(f"{name}.png")
     write_atomically(target, data.show(name, data_dir, count=count, seed=seed))
     print(f"{target}: {count} training images of {name}")
+
+
+def _ints(option: str, text: str | None) -> tuple[int, ...] | None:
+    """Read ints with commas between."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ArgumentError(expected(option, "to be ints with commas between", text))
+    return tuple(map(int, parts))
 
 
 def _show_comparison(comparison: Comparison, out: Path) -> None:

@@ -8,17 +8,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flexpool.lab.comparison import Comparison, VariantResult
     from flexpool.lab.laboratory import compare, train
+    from flexpool.lab.published import Published
     from flexpool.lab.recipe import Recipe, load
+    from flexpool.lab.reproduction import Reproduction, reproduce
     from flexpool.lab.store import Record, Store
 
-__all__ = ["Comparison", "Recipe", "Record", "Store", "VariantResult", "compare", "load", "train"]
+__all__ = [
+    "Comparison",
+    "Published",
+    "Recipe",
+    "Record",
+    "Reproduction",
+    "Store",
+    "VariantResult",
+    "compare",
+    "load",
+    "reproduce",
+    "train",
+]
 
 _HOMES = {
     "Comparison": "comparison",
     "VariantResult": "comparison",
     "compare": "laboratory",
     "train": "laboratory",
+    "Published": "published",
     "Recipe": "recipe",
+    "Reproduction": "reproduction",
+    "reproduce": "reproduction",
     "load": "recipe",
     "Record": "store",
     "Store": "store",

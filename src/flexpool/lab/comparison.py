@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 import flexpool
-from flexpool.lab.recipe import SCALINGS, Recipe, Variant
+from flexpool.lab.options import OPTIMISERS, SCALINGS
+from flexpool.lab.recipe import Recipe, Variant
 from flexpool.lab.statistics import ALPHA, Difference, Summary, holm, paired_difference, summarise
 from flexpool.lab.store import Record
 
@@ -171,7 +172,7 @@ class Comparison:
             "verdict": self.verdict,
             "settings": {
                 **dataclasses.asdict(self.recipe),
-                "optimiser": "Adam",
+                "optimiser": OPTIMISERS[self.recipe.optimiser],
                 "loss": "cross entropy",
                 "scaling_of_pixels": SCALINGS[self.recipe.scaling],
             },

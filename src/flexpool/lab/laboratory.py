@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from loky import cpu_count
-
 from flexpool.errors import ArgumentError, called, expected
-from flexpool.lab import data as datasets
-from flexpool.lab import display
 from flexpool.lab.data import Dataset
 from flexpool.lab.environment import describe
-from flexpool.lab.executors import Job, execute
-from flexpool.lab.recipe import DEFAULT_RECIPE, Recipe, RunConfig, Variant, load
-from flexpool.lab.store import Record, Store
+from flexpool.lab.recipe import DEFAULT_RECIPE, Recipe, load
+from flexpool.lab.store import Record
+from flexpool.lab.workbench import Interrupted, Workbench
 
 if TYPE_CHECKING:
     from flexpool.lab.comparison import Comparison
@@ -25,10 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_OUT", "Interrupted", "compare", "train"]
 
 DEFAULT_OUT = Path("results")
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in the middle of an experiment; the message says what is kept and how to go on."""
 
 
 def compare(
@@ -42,6 +32,14 @@ def compare(
     batch_size: int | None = None,
     lr: float | None = None,
     scaling: str | None = None,
+    optimiser: str | None = None,
+    momentum: float | None = None,
+    weight_decay: float | None = None,
+    schedule: str | None = None,
+    milestones: tuple[int, ...] | None = None,
+    drop: float | None = None,
+    initialisation: str | None = None,
+    resize: int | None = None,
     workers: int | None = None,
     threads: int = 1,
     device: str = "auto",
@@ -65,8 +63,10 @@ def compare(
         epochs: passes over the training images, an int > 0.
         seeds: repetitions of each variant, an int > 0.
         batch_size: images per step, an int > 0.
-        lr: Adam's learning rate, a finite number > 0.
+        lr: the learning rate, a finite number > 0.
         scaling: what is done to pixel values: ``standard``, ``unit`` or ``raw``.
+        optimiser, momentum, weight_decay, schedule, milestones, drop, initialisation, resize: as
+            those of :class:`Recipe`.
         workers: processes to train in, an int > 0; None takes one per core (one on a GPU).
         threads: CPU threads of each run, an int > 0. They take part in what a run's numbers are.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -111,8 +111,16 @@ def compare(
             batch_size=batch_size,
             lr=lr,
             scaling=scaling,
+            optimiser=optimiser,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            schedule=schedule,
+            milestones=milestones,
+            drop=drop,
+            initialisation=initialisation,
+            resize=resize,
         )
-        bench = _Bench(settings, device, threads, workers, out, data_dir)
+        bench = Workbench(settings, device, threads, workers, out, data_dir)
         records = bench.run(
             [bench.config(v, seed) for seed in range(settings.seeds) for v in settings.variants],
             progress,
@@ -139,6 +147,14 @@ def train(
     lr: float = 0.001,
     scaling: str = "standard",
     framework: str = "torch",
+    optimiser: str = "adam",
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    schedule: str = "constant",
+    milestones: tuple[int, ...] = (),
+    drop: float = 0.1,
+    initialisation: str = "own",
+    resize: int | None = None,
     threads: int = 1,
     device: str = "auto",
     out: str | Path = DEFAULT_OUT,
@@ -154,10 +170,20 @@ def train(
         epochs: passes over the training images, an int > 0.
         seed: the repetition, an int >= 0.
         batch_size: images per step, an int > 0.
-        lr: Adam's learning rate, a finite number > 0.
+        lr: the learning rate, a finite number > 0.
         scaling: what is done to pixel values: ``standard``, ``unit`` or ``raw``.
         framework: what trains: ``torch``, or ``numpy`` for :mod:`flexpool.numpy`, from the same
             initial weights and on the same images in the same order.
+        optimiser: ``adam`` or ``sgd``.
+        momentum: SGD's momentum, a number in [0, 1).
+        weight_decay: times each weight is added to its gradient, a finite number >= 0.
+        schedule: how the learning rate changes from epoch to epoch: ``constant``, ``steps`` or
+            ``cosine``.
+        milestones: with ``steps``, the epochs after which the rate is multiplied by ``drop``.
+        drop: that factor, a finite number > 0.
+        initialisation: the rule by which weights start: ``own``, the net's, ``standard``,
+            ``xavier-uniform`` or ``kaiming-uniform``.
+        resize: height and width to which images are brought on the fly; None leaves them.
         threads: CPU threads, an int > 0.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: folder of the results.
@@ -193,110 +219,20 @@ def train(
             lr=lr,
             scaling=scaling,
             framework=framework,
+            optimiser=optimiser,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            schedule=schedule,
+            milestones=milestones,
+            drop=drop,
+            initialisation=initialisation,
+            resize=resize,
         )
         if len(settings.variants) > 1:
             raise ArgumentError(expected("net and downsampling", "to name one variant", net))
-        bench = _Bench(settings, device, threads, 1, out, data_dir)
+        bench = Workbench(settings, device, threads, 1, out, data_dir)
         (record,) = bench.run([bench.config(settings.variants[0], seed)], progress)
     return record
-
-
-class _Bench:
-    """Device, data and store, checked and ready: what both experiments work at."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        device: str,
-        threads: int,
-        workers: int | None,
-        out: str | Path,
-        data_dir: str | Path | None,
-    ) -> None:
-        for name, value in (("threads", threads), ("workers", 1 if workers is None else workers)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(expected(name, "to be an int > 0", value))
-        self.recipe = recipe
-        self.device, self.version = _device_and_version(recipe.framework, device)
-        self.threads = threads
-        own = 1 if self.device != "cpu" else max(1, cpu_count() // threads)
-        self.workers = own if workers is None else workers
-        self.out = Path(out)
-        self.store = Store(self.out)
-        self.store.prepare()
-        self.data_dir = None if data_dir is None else Path(data_dir)
-        self.dataset: Dataset = datasets.load(recipe.data, self.data_dir)
-
-    def config(self, variant: Variant, seed: int) -> RunConfig:
-        """Return the configuration of one run."""
-        return RunConfig(
-            net=variant.net,
-            downsampling=variant.downsampling,
-            data=self.recipe.data,
-            data_fingerprint=self.dataset.fingerprint,
-            seed=seed,
-            epochs=self.recipe.epochs,
-            batch_size=self.recipe.batch_size,
-            lr=float(self.recipe.lr),
-            scaling=self.recipe.scaling,
-            device=self.device,
-            threads=self.threads,
-            torch=self.version,
-            framework=self.recipe.framework,
-        )
-
-    def _multiply_adds(self, variant: Variant) -> int:
-        nets: Any
-        if self.recipe.framework == "numpy":
-            from flexpool.numpy import nets
-        else:
-            from flexpool.lab import nets
-        image = self.dataset.train_images.shape[1:]
-        model = nets.build(variant.net, variant.downsampling, image=image)
-        return int(nets.multiply_adds(model, image))
-
-    def run(self, configs: Sequence[RunConfig], progress: bool) -> list[Record]:
-        """Train what is not there yet; return all records in the order of the configurations."""
-        records = {c.id: r for c in configs if (r := self.store.find(c)) and r.status != "error"}
-        missing = [config for config in configs if config.id not in records]
-        # The longest first: then no worker is left alone with a long one at the end.
-        cost = {variant: self._multiply_adds(variant) for variant in {c.variant for c in missing}}
-        missing.sort(key=lambda config: cost[config.variant], reverse=True)
-        with (
-            display.runs(len(configs), len(records), progress) as show,
-            _resumable(records, len(configs), self.out),
-        ):
-            job = Job(self.out, self.data_dir)
-            for record in execute(job, missing, self.workers, show.progress):
-                records[record.config.id] = record
-                show.finished(record)
-        return [records[config.id] for config in configs]
-
-
-def _device_and_version(framework: str, device: str) -> tuple[str, str]:
-    """Find the device a framework is to use, and the framework's version."""
-    if framework == "numpy":
-        if device not in ("auto", "cpu"):
-            rule = "to be auto or cpu where the framework is numpy"
-            raise ArgumentError(expected("device", rule, device))
-        return "cpu", np.__version__
-    import torch
-
-    from flexpool.lab.train_torch import resolve_device
-
-    return resolve_device(device), torch.__version__
-
-
-@contextmanager
-def _resumable(records: dict[str, Record], total: int, out: Path) -> Iterator[None]:
-    """Say, when interrupted, what is kept and how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted(
-            f"Interrupted. {len(records)} of {total} runs are finished and kept in {out}. "
-            "Type the same command again to go on from there."
-        ) from None
 
 
 def _described(dataset: Dataset) -> dict[str, Any]:

@@ -14,10 +14,20 @@ import numpy as np
 from flexpool.errors import FlexpoolError
 from flexpool.lab.data import Dataset
 from flexpool.lab.environment import describe
-from flexpool.lab.recipe import RunConfig
+from flexpool.lab.recipe import Recipe, RunConfig
 from flexpool.lab.store import Checkpoint, Epoch, Record, Store
 
-__all__ = ["EVALUATION_BATCH", "OnProgress", "Progress", "TrainingRun", "failed", "run", "scaling"]
+__all__ = [
+    "EVALUATION_BATCH",
+    "OnProgress",
+    "Progress",
+    "TrainingRun",
+    "failed",
+    "image_shape",
+    "rate",
+    "run",
+    "scaling",
+]
 
 EVALUATION_BATCH = 250  # of 64 to 2500 the fastest for the LeNets on one thread, by a little
 _SECONDS_BETWEEN_REPORTS = 0.2
@@ -60,6 +70,31 @@ def scaling(name: str, images: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[flo
     mean = float((counts * values).sum() / images.size)
     variance = float((counts * (values - mean) ** 2).sum() / images.size)
     return mean, 1 / math.sqrt(variance) if variance else 1.0
+
+
+def rate(config: RunConfig | Recipe, epoch: int) -> float:
+    """Give the learning rate of an epoch, the first of which is 1.
+
+    Example:
+        >>> from flexpool.lab.recipe import Recipe
+        >>> steps = Recipe(lr=0.1, schedule="steps", milestones=(2, 3), epochs=4)
+        >>> [round(rate(steps, epoch), 6) for epoch in (1, 2, 3, 4)]
+        [0.1, 0.1, 0.01, 0.001]
+        >>> cosine = Recipe(lr=0.1, schedule="cosine", epochs=4)
+        >>> [round(rate(cosine, epoch), 6) for epoch in (1, 3)]    # the fifth would have 0
+        [0.1, 0.05]
+    """
+    if config.schedule == "steps":
+        return float(config.lr * config.drop ** sum(epoch > m for m in config.milestones))
+    if config.schedule == "cosine":
+        return config.lr * (1 + math.cos(math.pi * (epoch - 1) / config.epochs)) / 2
+    return config.lr
+
+
+def image_shape(resize: int | None, dataset: Dataset) -> tuple[int, int, int]:
+    """Give channels, height and width of the images as the net gets them."""
+    channels, height, width = dataset.train_images.shape[1:]
+    return (channels, height, width) if resize is None else (channels, resize, resize)
 
 
 class TrainingRun:

@@ -15,6 +15,16 @@ from typing import Any
 
 from flexpool.errors import ArgumentError, called, expected, unknown
 from flexpool.lab.data import registry
+from flexpool.lab.options import (
+    FRAMEWORKS,
+    INITIALISATIONS,
+    OPTIMISERS,
+    SCALINGS,
+    SCHEDULES,
+    check_int,
+    check_number,
+)
+from flexpool.lab.published import Published
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,20 +44,23 @@ __all__ = [
 
 DEFAULT_RECIPE = "lenet5-digits"
 
-SCALINGS = {
-    "standard": "minus the mean of all training pixels, divided by their standard deviation",
-    "unit": "divided by 255, so that pixels lie in [0, 1]",
-    "raw": "pixel values 0 to 255 as they are",
-}
-
-FRAMEWORKS = {
-    "torch": "PyTorch",
-    "numpy": "flexpool.numpy: every layer from zero, no deep-learning framework",
-}
-
 # Raised whenever a change to the laboratory makes the same settings train to other numbers, so that
 # runs from before the change are not taken for runs from after it.
 PROCEDURE = 1
+
+# Settings that came later, with the values that runs had before there was a choice: at these they
+# are left out of a run's id, so that those runs are still found.
+_LATER: dict[str, Any] = {
+    "framework": "torch",
+    "optimiser": "adam",
+    "momentum": 0.0,
+    "weight_decay": 0.0,
+    "schedule": "constant",
+    "milestones": (),
+    "drop": 0.1,
+    "initialisation": "own",
+    "resize": None,
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -97,13 +110,15 @@ class RunConfig:
         seed: the repetition, an int >= 0; see ``flexpool.lab.seeds``.
         epochs: passes over the training images.
         batch_size: images per step.
-        lr: Adam's learning rate.
+        lr: the learning rate, of the first epoch if it has a schedule.
         scaling: one of ``SCALINGS``.
         device: torch's name of the device.
         threads: CPU threads of the run: they decide in which order numbers are added.
         torch: version of the framework, which is PyTorch unless ``framework`` says otherwise.
         procedure: version of the laboratory's training.
         framework: one of ``FRAMEWORKS``.
+        optimiser, momentum, weight_decay, schedule, milestones, drop, initialisation, resize: as
+            those of :class:`Recipe`.
     """
 
     net: str
@@ -120,6 +135,17 @@ class RunConfig:
     torch: str
     procedure: int = PROCEDURE
     framework: str = "torch"
+    optimiser: str = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    milestones: tuple[int, ...] = ()
+    drop: float = 0.1
+    initialisation: str = "own"
+    resize: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "milestones", tuple(self.milestones))  # JSON has lists
 
     @property
     def variant(self) -> Variant:
@@ -130,8 +156,9 @@ class RunConfig:
     def id(self) -> str:
         """Hash of all fields: the same id means the same numbers."""
         fields = dataclasses.asdict(self)
-        if self.framework == "torch":
-            del fields["framework"]  # so that runs from before there was a choice are still found
+        for name, value in _LATER.items():
+            if fields[name] == value:
+                del fields[name]
         text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -161,10 +188,21 @@ class Recipe:
         epochs: passes over the training images, an int > 0.
         seeds: repetitions of each variant, an int > 0; they have the seeds 0, 1, 2, ...
         batch_size: images per step, an int > 0.
-        lr: Adam's learning rate, a finite number > 0.
+        lr: the learning rate, a finite number > 0.
         scaling: what is done to pixel values, one of ``SCALINGS``.
         title: the question, as the report prints it.
         framework: what trains, one of ``FRAMEWORKS``.
+        optimiser: one of ``OPTIMISERS``.
+        momentum: SGD's momentum, a number in [0, 1).
+        weight_decay: times each weight is added to its gradient, a finite number >= 0.
+        schedule: how the learning rate changes from epoch to epoch, one of ``SCHEDULES``.
+        milestones: with the schedule ``steps``, the epochs after which the rate is multiplied by
+            ``drop``: ints > 0, rising.
+        drop: that factor, a finite number > 0.
+        initialisation: the rule by which weights start, one of ``INITIALISATIONS``.
+        resize: height and width in pixels to which images are brought on the fly, an int > 0;
+            None leaves them as they are.
+        published: what others measured with these settings.
 
     Raises:
         ArgumentError: if a value lies outside its domain.
@@ -184,6 +222,15 @@ class Recipe:
     scaling: str = "standard"
     title: str = "Pooling, or a convolution with stride 2?"
     framework: str = "torch"
+    optimiser: str = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    milestones: tuple[int, ...] = ()
+    drop: float = 0.1
+    initialisation: str = "own"
+    resize: int | None = None
+    published: tuple[Published, ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("net", "downsampling"):
@@ -195,25 +242,57 @@ class Recipe:
             instead = "Write the nets without '/', or leave downsampling out."
             raise ArgumentError(expected("downsampling", rule, self.downsampling, instead))
         for field in ("epochs", "seeds", "batch_size"):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(expected(field, "to be an int > 0", value))
-        if isinstance(self.lr, bool) or not isinstance(self.lr, int | float):
-            raise ArgumentError(expected("lr", "to be a number > 0", self.lr))
-        if not (self.lr > 0 and math.isfinite(self.lr)):
-            raise ArgumentError(expected("lr", "to be a finite number > 0", self.lr))
+            check_int(field, getattr(self, field))
+        if self.resize is not None:
+            check_int("resize", self.resize)
+        for field in ("lr", "drop"):
+            check_number(field, getattr(self, field), "> 0", math.ulp(0.0), math.inf)
+        check_number("weight_decay", self.weight_decay, ">= 0", 0.0, math.inf)
+        check_number("momentum", self.momentum, "in [0, 1)", 0.0, 1.0)
         for field in ("data", "title"):
             if not isinstance(getattr(self, field), str):
                 raise ArgumentError(expected(field, "to be a string", getattr(self, field)))
         registry.find(self.data)
-        for field, known in (("scaling", SCALINGS), ("framework", FRAMEWORKS)):
+        for field, known in (
+            ("scaling", SCALINGS),
+            ("framework", FRAMEWORKS),
+            ("optimiser", OPTIMISERS),
+            ("schedule", SCHEDULES),
+            ("initialisation", INITIALISATIONS),
+        ):
             if getattr(self, field) not in known:
                 raise unknown(field, str(getattr(self, field)), known)
+        self._check_what_belongs_together()
+        entries = self.published if isinstance(self.published, list | tuple) else [self.published]
+        object.__setattr__(self, "published", tuple(Published.read(entry) for entry in entries))
         if len(set(self.variants)) < len(self.variants):
             names = [variant.name for variant in self.variants]
             raise ArgumentError(
                 expected("net and downsampling", "to give different variants", names)
             )
+
+    def _check_what_belongs_together(self) -> None:
+        """Refuse what another setting would make without effect, or cannot work with."""
+        if self.momentum and self.optimiser != "sgd":
+            rule = f"to be 0 where the optimiser is {self.optimiser}"
+            raise ArgumentError(expected("momentum", rule, self.momentum, "Use optimiser sgd."))
+        if self.resize is not None and self.framework == "numpy":
+            rule = "to be left out where the framework is numpy"
+            raise ArgumentError(expected("resize", rule, self.resize))
+        given = self.milestones
+        if not isinstance(given, list | tuple):
+            raise ArgumentError(expected("milestones", "to be a list of ints", given))
+        for milestone in given:
+            check_int("milestones", milestone)
+        object.__setattr__(self, "milestones", tuple(given))
+        if list(given) != sorted({*given}):
+            raise ArgumentError(expected("milestones", "to be rising", given))
+        if bool(given) != (self.schedule == "steps"):
+            rule = "to be given with the schedule steps, and with no other"
+            raise ArgumentError(expected("milestones", rule, self.milestones))
+        if self.drop != 0.1 and self.schedule != "steps":
+            rule = "to be left out where the schedule is not steps"
+            raise ArgumentError(expected("drop", rule, self.drop))
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -281,7 +360,9 @@ def load(source: str | Path = DEFAULT_RECIPE) -> Recipe:
         except (OSError, UnicodeDecodeError) as error:
             raise ArgumentError(f"cannot read the recipe {text}: {error}.") from None
     with called(f"recipe {text}"):
-        return _from_toml(content)
+        recipe = _from_toml(content)
+        _check_published(recipe)
+        return recipe
 
 
 def _from_toml(content: str) -> Recipe:
@@ -294,3 +375,16 @@ def _from_toml(content: str) -> Recipe:
         if key not in known:
             raise unknown("key", key, known)
     return Recipe(**values)
+
+
+def _check_published(recipe: Recipe) -> None:
+    """Refuse a figure of a net that the recipe does not train, or of an epoch it does not reach."""
+    names = [variant.name for variant in recipe.variants]
+    for figure in recipe.published:
+        name = Variant.parse(figure.variant, framework=recipe.framework).name
+        if name not in names:
+            rule = f"to be of a variant the recipe trains ({', '.join(names)})"
+            raise ArgumentError(expected("published", rule, figure.variant))
+        if figure.epoch is not None and figure.epoch > recipe.epochs:
+            rule = f"to be of an epoch up to {recipe.epochs}"
+            raise ArgumentError(expected("published", rule, figure.epoch))

@@ -24,6 +24,7 @@ __all__ = [
     "Summary",
     "holm",
     "paired_difference",
+    "prediction_interval",
     "summarise",
 ]
 
@@ -76,6 +77,32 @@ def summarise(values: Sequence[float]) -> Summary | None:
         return None
     mean = float(np.mean(values))
     return Summary(mean, _interval(values) if len(values) > 1 else None, tuple(values))
+
+
+def prediction_interval(values: Sequence[float]) -> Interval | None:
+    r"""Say where one more value would lie, 95 times out of 100; None for fewer than two values.
+
+    $$ m \pm t_{n-1;\,0.975}\; s \sqrt{1 + 1/n} $$
+
+    for values from one normal distribution, with mean m and standard deviation s of the n at hand.
+
+    Example:
+        >>> low, high = prediction_interval([0.98, 0.99, 1.0])   # s = 0.01, t = 4.3027
+        >>> f"{low:.4f} {high:.4f}"                              # 0.99 -+ 0.043027 * 1.1547
+        '0.9403 1.0397'
+
+    Reference:
+        Hahn, Meeker (1991), Statistical intervals: A guide for practitioners, Wiley.
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
+    if deviation == 0:
+        return mean, mean
+    scale = deviation * math.sqrt(1 + 1 / n)
+    low, high = stats.t.interval(1 - ALPHA, n - 1, loc=mean, scale=scale)
+    return float(low), float(high)
 
 
 def paired_difference(baseline: Sequence[float], other: Sequence[float]) -> Difference | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +18,11 @@ from threadpoolctl import threadpool_limits
 
 from flexpool.lab import loop
 from flexpool.lab.data import Dataset
-from flexpool.lab.loop import EVALUATION_BATCH, OnProgress, TrainingRun, scaling
+from flexpool.lab.loop import EVALUATION_BATCH, OnProgress, TrainingRun, rate, scaling
 from flexpool.lab.recipe import RunConfig
 from flexpool.lab.seeds import derive
 from flexpool.lab.store import Record, Store
-from flexpool.numpy import Adam, CrossEntropyLoss, TorchStream, nets
+from flexpool.numpy import SGD, Adam, CrossEntropyLoss, Sequential, TorchStream, nets
 
 __all__ = ["Images", "run"]
 
@@ -75,9 +76,10 @@ class _Run(TrainingRun):
             image=image,
             classes=len(dataset.classes),
             rng=lambda name: TorchStream(derive(config.seed, "weights", name)),
+            initialisation=config.initialisation,
         )
         self.params, self.macs = nets.parameters(self.net), nets.multiply_adds(self.net, image)
-        self.loss, self.optimiser = CrossEntropyLoss(), Adam(self.net, lr=config.lr)
+        self.loss, self.optimiser = CrossEntropyLoss(), _optimiser(config, self.net)
         offset, scale = scaling(config.scaling, dataset.train_images)
         self.train_images, self.test_images = (
             Images(images, labels, offset=offset, scale=scale)
@@ -92,6 +94,7 @@ class _Run(TrainingRun):
     ) -> tuple[float, int]:
         seed = derive(self.config.seed, "epoch", epoch)
         self.net.reseed(seed)  # for layers that draw numbers; an epoch can start anywhere
+        self.optimiser.lr = rate(self.config, epoch)
         order = TorchStream(seed).permutation(len(self.train_images))
         loss_sum, correct = 0.0, 0
         self.net.train()
@@ -126,18 +129,31 @@ class _Run(TrainingRun):
 
     def state(self) -> dict[str, Any]:
         found = {f"net.{name}": array for name, array in self.net.state_dict().items()}
-        found |= {f"first.{name}": array for name, array in self.optimiser.first.items()}
-        found |= {f"second.{name}": array for name, array in self.optimiser.second.items()}
-        return found | {"steps": np.array(self.optimiser.steps)}
+        optimiser = self.optimiser
+        if isinstance(optimiser, SGD):
+            return found | {f"velocity.{name}": array for name, array in optimiser.velocity.items()}
+        found |= {f"first.{name}": array for name, array in optimiser.first.items()}
+        found |= {f"second.{name}": array for name, array in optimiser.second.items()}
+        return found | {"steps": np.array(optimiser.steps)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        parts: dict[str, dict[str, Array]] = {"net": {}, "first": {}, "second": {}, "steps": {}}
+        parts: dict[str, dict[str, Array]] = defaultdict(dict)
         for name, array in state.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = np.array(array)
         self.net.load_state_dict(parts["net"])
-        self.optimiser.first, self.optimiser.second = parts["first"], parts["second"]
-        self.optimiser.steps = int(parts["steps"][""])
+        optimiser = self.optimiser
+        if isinstance(optimiser, SGD):
+            optimiser.velocity = parts["velocity"]
+            return
+        optimiser.first, optimiser.second = parts["first"], parts["second"]
+        optimiser.steps = int(parts["steps"][""])
+
+
+def _optimiser(config: RunConfig, net: Sequential) -> SGD | Adam:
+    if config.optimiser == "sgd":
+        return SGD(net, config.lr, config.momentum, config.weight_decay)
+    return Adam(net, config.lr, weight_decay=config.weight_decay)
 
 
 @contextmanager

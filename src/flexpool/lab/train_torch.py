@@ -15,12 +15,22 @@ from torch.nn import functional
 from flexpool.errors import ArgumentError
 from flexpool.lab import loop, nets
 from flexpool.lab.data import Dataset
-from flexpool.lab.loop import EVALUATION_BATCH, OnProgress, Progress, TrainingRun, scaling
+from flexpool.lab.loop import (
+    EVALUATION_BATCH,
+    OnProgress,
+    Progress,
+    TrainingRun,
+    image_shape,
+    rate,
+    scaling,
+)
 from flexpool.lab.recipe import RunConfig
 from flexpool.lab.seeds import derive
 from flexpool.lab.store import Record, Store
 
 __all__ = ["Images", "Progress", "evaluate", "resolve_device", "run", "scaling", "train_epoch"]
+
+_EVALUATION_PIXELS = 250 * 80 * 80
 
 
 def resolve_device(name: str) -> str:
@@ -54,6 +64,8 @@ class Images:
         offset: subtracted from each pixel.
         scale: then multiplied with it.
         device: torch's name of the device.
+        resize: height and width to which each batch is brought, by linear interpolation, on the
+            device and not before; None leaves images as they are.
     """
 
     def __init__(
@@ -64,15 +76,23 @@ class Images:
         offset: float,
         scale: float,
         device: str,
+        resize: int | None = None,
     ) -> None:
         # Data sets are shared within the process and read-only: hence the copies.
         self._pixels = torch.from_numpy(images.copy()).to(device)
         self._labels = torch.from_numpy(labels.copy()).to(device)
         self._offset, self._scale = offset, scale
-        self.device = device
+        self.device, self._resize = device, resize
 
     def __len__(self) -> int:
         return len(self._labels)
+
+    @property
+    def evaluation_batch(self) -> int:
+        """How many of them to evaluate at once: fewer of large ones, which fill the memory."""
+        side = self._resize
+        pixels = self._pixels[0, 0].numel() if side is None else side**2
+        return max(1, min(EVALUATION_BATCH, _EVALUATION_PIXELS // pixels))
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the images of the given numbers, scaled, as float32, with their labels."""
@@ -81,6 +101,10 @@ class Images:
             x.sub_(self._offset)
         if self._scale != 1.0:
             x.mul_(self._scale)
+        if self._resize is not None:
+            # Linear, with the sources of each pixel weighted down where images become smaller.
+            size = (self._resize, self._resize)
+            x = functional.interpolate(x, size, mode="bilinear", antialias=True)
         return x, self._labels.index_select(0, index)
 
 
@@ -129,7 +153,7 @@ def evaluate(model: nn.Module, images: Images) -> tuple[float, float, float]:
     """Return mean loss, accuracy and top-2 accuracy of a model over all images."""
     model.eval()
     loss, top1, top2 = 0.0, 0, 0
-    for index in torch.arange(len(images), device=images.device).split(EVALUATION_BATCH):
+    for index in torch.arange(len(images), device=images.device).split(images.evaluation_batch):
         x, y = images.batch(index)
         logits = model(x)
         loss += functional.cross_entropy(logits, y, reduction="sum").item()
@@ -156,22 +180,30 @@ class _Run(TrainingRun):
         self, config: RunConfig, dataset: Dataset, store: Store, on_progress: OnProgress
     ) -> None:
         super().__init__(config, dataset, store, on_progress)
-        image = dataset.train_images.shape[1:]
+        image = image_shape(config.resize, dataset)
         self.model = nets.build(
             config.net,
             config.downsampling,
             image=image,
             classes=len(dataset.classes),
             seed=config.seed,
+            initialisation=config.initialisation,
         )
         self.params = nets.parameters(self.model)
         self.macs = nets.multiply_adds(self.model, image)
         # torch's CPU pooling and small convolutions are faster with channels last.
         self.model.to(device=config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True)
+        self.optimiser = _optimiser(config, self.model)
         offset, scale = scaling(config.scaling, dataset.train_images)
         self.train_images, self.test_images = (
-            Images(images, labels, offset=offset, scale=scale, device=config.device)
+            Images(
+                images,
+                labels,
+                offset=offset,
+                scale=scale,
+                device=config.device,
+                resize=config.resize,
+            )
             for images, labels in (
                 (dataset.train_images, dataset.train_labels),
                 (dataset.test_images, dataset.test_labels),
@@ -183,6 +215,8 @@ class _Run(TrainingRun):
     ) -> tuple[float, int]:
         seed = derive(self.config.seed, "epoch", epoch)
         torch.manual_seed(seed)  # for layers that draw numbers; an epoch can start anywhere
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate(self.config, epoch)
         n = len(self.train_images)
         order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
         loss, correct = train_epoch(
@@ -204,7 +238,11 @@ class _Run(TrainingRun):
     def state(self) -> dict[str, Any]:
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         for number, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{name}": t for name, t in state.items()}
+            tensors |= {
+                f"optimiser.{number}.{name}": t
+                for name, t in state.items()
+                if t is not None  # SGD without momentum has none
+            }
         return tensors
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -226,6 +264,13 @@ class _Run(TrainingRun):
         self.optimiser.load_state_dict(
             {**self.optimiser.state_dict(), "state": dict(optimiser_state)}
         )
+
+
+def _optimiser(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer:
+    weights, decay = model.parameters(), config.weight_decay
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(weights, config.lr, config.momentum, weight_decay=decay, fused=True)
+    return torch.optim.Adam(weights, config.lr, weight_decay=decay, fused=True)
 
 
 @contextlib.contextmanager

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from flexpool.lab.nets.catalogue import NETS, build, find
-from flexpool.lab.nets.initial import INITIALISATIONS
 from flexpool.lab.nets.net import Net
 from flexpool.lab.nets.partial import PartialConv2d
 from flexpool.lab.nets.rows import Row, layers, multiply_adds, parameters
 
 __all__ = [
-    "INITIALISATIONS",
     "NETS",
     "Net",
     "PartialConv2d",

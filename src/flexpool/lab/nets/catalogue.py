@@ -10,13 +10,14 @@ from torch import nn
 from flexpool.errors import unknown
 from flexpool.lab import downsampling as downsamplings
 from flexpool.lab.nets.allcnn import ALL_CNNS
-from flexpool.lab.nets.initial import INITIALISATIONS, start
+from flexpool.lab.nets.initial import start
 from flexpool.lab.nets.lenet import LENETS
 from flexpool.lab.nets.lenet1998 import LENET_1998
 from flexpool.lab.nets.net import ImageShape, Net
 from flexpool.lab.nets.nin import NIN
 from flexpool.lab.nets.resnet import RESNET20
 from flexpool.lab.nets.vgg import VGG_SMALL
+from flexpool.lab.options import INITIALISATIONS
 from flexpool.lab.seeds import derive
 
 __all__ = ["NETS", "build", "find"]

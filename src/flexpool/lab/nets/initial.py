@@ -9,14 +9,7 @@ from torch import Tensor, nn
 
 from flexpool.lab.nets.partial import PartialConv2d
 
-__all__ = ["INITIALISATIONS", "RULES", "start"]
-
-INITIALISATIONS = {
-    "own": "the net's own rule, standard for most",
-    "standard": "as PyTorch: uniform within 1 / sqrt(inputs)",
-    "xavier-uniform": "uniform within sqrt(6 / (inputs + outputs)); biases as standard",
-    "kaiming-uniform": "uniform within sqrt(6 / inputs); biases as standard",
-}
+__all__ = ["RULES", "start"]
 
 RULES: dict[str, Callable[[Tensor], Tensor]] = {
     "xavier-uniform": nn.init.xavier_uniform_,
@@ -29,8 +22,8 @@ def start(layer: nn.Module, rule: str) -> None:
 
     Args:
         layer: one that has ``reset_parameters``.
-        rule: one of ``INITIALISATIONS`` but ``own``. Layers other than convolutions and linear ones
-            start by their own rule, whatever it is.
+        rule: one of :data:`flexpool.lab.options.INITIALISATIONS` but ``own``. Layers other than
+            convolutions and linear ones start by their own rule, whatever it is.
 
     Example:
         >>> layer = nn.Linear(3, 3, bias=False)
