@@ -18,6 +18,7 @@ from flexpool.window.arguments import checked_flag
 
 __all__ = ["DPPPool2d"]
 
+
 def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
     return DPPPool2d(2), (torch.linspace(-3, 3, 50).view(1, 2, 5, 5).sin(),)
 
