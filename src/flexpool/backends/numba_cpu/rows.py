@@ -72,6 +72,9 @@ class Rows:
                 continue
             size = f"({self._spread(output)}, {PIECE + VECTOR + 2 * self._most_shift})"
             writer.line(f"{output.name}_values = np.zeros({size}, F)")
+        if self.onto_input and self._streams:
+            writer.line(f"waiting = np.empty({self.columns * PIECE}, F)")
+            writer.line("line = row(waiting, (0,))")
         if self.onto_input and not self.stored:
             steps = PIECE + VECTOR + self._most_shift
             writer.line(f"line = np.zeros({self.shape.stride[-1] * steps}, F)")
@@ -285,10 +288,20 @@ class Rows:
         writer = self.writer
         for r, row in enumerate(self.rows):
             writer.line(f"onto = row(out_{output.name}, {self._line_place(row)})")
+            writer.line(f"to = {'line if streamed else onto' if self._streams else 'onto'}")
             writer.open("for j in range(count):")
             for v in range(self.columns):
-                writer.line(f"onto[{self.column(v)}] = {self._value(output, r * self.columns + v)}")
+                writer.line(f"to[{self.column(v)}] = {self._value(output, r * self.columns + v)}")
             writer.close()
+            if self._streams:
+                writer.open("if streamed:")
+                writer.line(f"stream(onto, line, {self.columns} * count)")
+                writer.close()
+
+    @property
+    def _streams(self) -> bool:
+        """Whether a row of windows writes whole rows of the gradient."""
+        return self.stored and self.shape.stride[-1] == self.columns
 
     @property
     def _residues(self) -> dict[int, list[tuple[int, int]]]:
