@@ -122,9 +122,9 @@ def main() -> None:
         "rows": rows,
         "environment": describe("cpu"),
     }
-    write_atomically(
-        options.out / "pooling_in_training.json", json.dumps(figures, indent=2).encode()
-    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "pooling_in_training.json"
+    write_atomically(path, json.dumps(figures, indent=2).encode())
 
 
 if __name__ == "__main__":
