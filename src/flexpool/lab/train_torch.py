@@ -20,7 +20,6 @@ from flexpool.lab.loop import (
     OnProgress,
     Progress,
     TrainingRun,
-    image_shape,
     rate,
     scaling,
 )
@@ -180,27 +179,25 @@ class _Run(TrainingRun):
         self, config: RunConfig, dataset: Dataset, store: Store, on_progress: OnProgress
     ) -> None:
         super().__init__(config, dataset, store, on_progress)
-        image = image_shape(config.resize, dataset)
         self.model = nets.build(
             config.net,
             config.downsampling,
-            image=image,
-            classes=len(dataset.classes),
+            image=self.inputs.image,
+            classes=len(self.inputs.classes),
             seed=config.seed,
             initialisation=config.initialisation,
         )
         self.params = nets.parameters(self.model)
-        self.macs = nets.multiply_adds(self.model, image)
+        self.macs = nets.multiply_adds(self.model, self.inputs.image)
         # torch's CPU pooling and small convolutions are faster with channels last.
         self.model.to(device=config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = _optimiser(config, self.model)
-        offset, scale = scaling(config.scaling, dataset.train_images)
         self.train_images, self.test_images = (
             Images(
                 images,
                 labels,
-                offset=offset,
-                scale=scale,
+                offset=self.inputs.offset,
+                scale=self.inputs.scale,
                 device=config.device,
                 resize=config.resize,
             )
