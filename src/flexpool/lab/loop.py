@@ -14,6 +14,7 @@ import numpy as np
 from flexpool.errors import FlexpoolError
 from flexpool.lab.data import Dataset
 from flexpool.lab.environment import describe
+from flexpool.lab.inputs import Inputs
 from flexpool.lab.recipe import Recipe, RunConfig
 from flexpool.lab.store import Checkpoint, Epoch, Record, Store
 
@@ -24,6 +25,7 @@ __all__ = [
     "TrainingRun",
     "failed",
     "image_shape",
+    "inputs_of",
     "rate",
     "run",
     "scaling",
@@ -97,6 +99,12 @@ def image_shape(resize: int | None, dataset: Dataset) -> tuple[int, int, int]:
     return (channels, height, width) if resize is None else (channels, resize, resize)
 
 
+def inputs_of(config: RunConfig | Recipe, dataset: Dataset) -> Inputs:
+    """Give what a net takes and gives that is trained with these settings on this data."""
+    image = image_shape(config.resize, dataset)
+    return Inputs(image, dataset.classes, *scaling(config.scaling, dataset.train_images))
+
+
 class TrainingRun:
     """The state of one training run between its epochs; each framework has its own kind.
 
@@ -109,6 +117,7 @@ class TrainingRun:
     Attributes:
         params: trainable numbers of the net.
         macs: multiply-adds of one image's forward pass.
+        inputs: what the net takes and gives.
         curve: one row per epoch done.
     """
 
@@ -119,6 +128,7 @@ class TrainingRun:
         self, config: RunConfig, dataset: Dataset, store: Store, on_progress: OnProgress
     ) -> None:
         self.config, self.store, self.on_progress = config, store, on_progress
+        self.inputs = inputs_of(config, dataset)
         self.images_per_epoch = len(dataset.train_images)
         self.curve: tuple[Epoch, ...] = ()
         self._reported = self._kept = time.monotonic()
@@ -160,6 +170,7 @@ class TrainingRun:
             self.macs,
             self.curve,
             describe(self.config.device),
+            self.inputs,
         )
         self.store.publish(record, self.weights())
         return record
@@ -194,7 +205,7 @@ class TrainingRun:
     def _keep(self) -> None:
         if time.monotonic() - self._kept < _SECONDS_BETWEEN_CHECKPOINTS:
             return
-        self.store.save_checkpoint(self.config, Checkpoint(self.curve, self.state()))
+        self.store.save_checkpoint(self.config, Checkpoint(self.curve, self.state(), self.inputs))
         self._kept = time.monotonic()
 
 

@@ -5,7 +5,7 @@ A run is prepared under ``runs/.partial/`` and moved into place by one rename, s
 wants the same run waits and then finds it finished.
 
     runs/lenet5-max-digits-seed0-1f3a.../
-        config.json  environment.json  curve.csv  result.json  weights.safetensors
+        config.json  inputs.json  environment.json  curve.csv  result.json  weights.safetensors
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from safetensors import SafetensorError, safe_open
 
 from flexpool.errors import StorageError
 from flexpool.lab.files import storing, write_atomically
+from flexpool.lab.inputs import Inputs
 from flexpool.lab.recipe import RunConfig
 
-__all__ = ["Checkpoint", "Epoch", "Record", "Status", "Store"]
+__all__ = ["Checkpoint", "Epoch", "Record", "Status", "Store", "facts"]
 
 Status = Literal["done", "diverged", "error"]
 
@@ -59,6 +60,8 @@ class Record:
         macs: multiply-adds of one image's forward pass.
         curve: one row per epoch.
         environment: machine and versions.
+        inputs: what the net takes and gives; None of a run that broke, or that is of before
+            this was kept.
     """
 
     config: RunConfig
@@ -68,6 +71,7 @@ class Record:
     macs: int = 0
     curve: tuple[Epoch, ...] = ()
     environment: dict[str, Any] = field(default_factory=dict)
+    inputs: Inputs | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Checkpoint:
 
     curve: tuple[Epoch, ...]
     tensors: dict[str, Any]
+    inputs: Inputs | None = None
 
 
 class Store:
@@ -157,8 +162,11 @@ class Store:
             write_atomically(fresh / "environment.json", _json(record.environment))
             write_atomically(fresh / "curve.csv", _curve_to_csv(record.curve))
             write_atomically(fresh / "result.json", _json(result))
+            if record.inputs is not None:
+                write_atomically(fresh / "inputs.json", f"{record.inputs.to_json()}\n".encode())
             if weights:
-                write_atomically(fresh / "weights.safetensors", _tensors(weights))
+                metadata = facts(record.config, record.inputs)
+                write_atomically(fresh / "weights.safetensors", _tensors(weights, metadata))
             if final.exists():  # only a run that broke is ever trained again
                 final.rename(partial / "replaced")
             fresh.rename(final)
@@ -166,7 +174,8 @@ class Store:
 
     def save_checkpoint(self, config: RunConfig, checkpoint: Checkpoint) -> None:
         """Keep the state of a run, in place of the one kept before."""
-        metadata = {"curve": _curve_to_csv(checkpoint.curve).decode()}
+        metadata = facts(config, checkpoint.inputs)
+        metadata["curve"] = _curve_to_csv(checkpoint.curve).decode()
         write_atomically(self._checkpoint(config), _tensors(checkpoint.tensors, metadata))
 
     def load_checkpoint(self, config: RunConfig) -> Checkpoint | None:
@@ -175,6 +184,14 @@ class Store:
 
     def _checkpoint(self, config: RunConfig) -> Path:
         return self._partial / config.folder / "checkpoint.safetensors"
+
+
+def facts(config: RunConfig, inputs: Inputs | None) -> dict[str, str]:
+    """Give the metadata by which a file of weights alone can be made a net again."""
+    found = {"config": json.dumps(dataclasses.asdict(config))}
+    if inputs is not None:
+        found["inputs"] = inputs.to_json()
+    return found
 
 
 def _json(value: object) -> bytes:
@@ -213,6 +230,7 @@ def _read(folder: Path) -> Record:
             config=RunConfig(**json.loads((folder / "config.json").read_text())),
             curve=_curve_from_csv((folder / "curve.csv").read_text()),
             environment=json.loads((folder / "environment.json").read_text()),
+            inputs=_inputs(folder / "inputs.json"),
             **result,
         )
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -222,13 +240,19 @@ def _read(folder: Path) -> Record:
         ) from None
 
 
+def _inputs(path: Path) -> Inputs | None:
+    return Inputs.from_json(path.read_text()) if path.exists() else None
+
+
 def _read_checkpoint(path: Path, framework: str) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="np" if framework == "numpy" else "pt") as file:
-            curve = _curve_from_csv((file.metadata() or {})["curve"])
+            metadata = file.metadata() or {}
+            curve = _curve_from_csv(metadata["curve"])
+            inputs = Inputs.from_json(metadata["inputs"]) if "inputs" in metadata else None
             names = file.keys()
-            return Checkpoint(curve, {name: file.get_tensor(name) for name in names})
+            return Checkpoint(curve, {name: file.get_tensor(name) for name in names}, inputs)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         return None  # from a damaged checkpoint there is nothing to go on: start the run over

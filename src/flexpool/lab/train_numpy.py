@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from flexpool.lab import loop
 from flexpool.lab.data import Dataset
-from flexpool.lab.loop import EVALUATION_BATCH, OnProgress, TrainingRun, rate, scaling
+from flexpool.lab.loop import EVALUATION_BATCH, OnProgress, TrainingRun, rate
 from flexpool.lab.recipe import RunConfig
 from flexpool.lab.seeds import derive
 from flexpool.lab.store import Record, Store
@@ -69,20 +69,19 @@ class _Run(TrainingRun):
         self, config: RunConfig, dataset: Dataset, store: Store, on_progress: OnProgress
     ) -> None:
         super().__init__(config, dataset, store, on_progress)
-        image: Any = dataset.train_images.shape[1:]
+        image = self.inputs.image
         self.net = nets.build(
             config.net,
             config.downsampling,
             image=image,
-            classes=len(dataset.classes),
+            classes=len(self.inputs.classes),
             rng=lambda name: TorchStream(derive(config.seed, "weights", name)),
             initialisation=config.initialisation,
         )
         self.params, self.macs = nets.parameters(self.net), nets.multiply_adds(self.net, image)
         self.loss, self.optimiser = CrossEntropyLoss(), _optimiser(config, self.net)
-        offset, scale = scaling(config.scaling, dataset.train_images)
         self.train_images, self.test_images = (
-            Images(images, labels, offset=offset, scale=scale)
+            Images(images, labels, offset=self.inputs.offset, scale=self.inputs.scale)
             for images, labels in (
                 (dataset.train_images, dataset.train_labels),
                 (dataset.test_images, dataset.test_labels),
