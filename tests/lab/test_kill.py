@@ -38,8 +38,8 @@ def assert_whole(out):
         json.loads(path.read_text())
     for folder in out.glob("runs/[!.]*"):
         assert {path.name for path in folder.iterdir()} == {
-            *("config.json", "environment.json", "curve.csv", "result.json"),
-            "weights.safetensors",
+            *("config.json", "inputs.json", "environment.json", "curve.csv", "result.json"),
+            *("confusion.csv", "weights.safetensors", "best.safetensors"),
         }
     with contextlib.suppress(FileNotFoundError):
         json.loads((out / "comparison.json").read_text())

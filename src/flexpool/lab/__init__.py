@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flexpool.lab.published import Published
     from flexpool.lab.recipe import Recipe, load
     from flexpool.lab.reproduction import Reproduction, reproduce
+    from flexpool.lab.resumption import resume
     from flexpool.lab.store import Record, Store
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "compare",
     "load",
     "reproduce",
+    "resume",
     "train",
 ]
 
@@ -31,6 +33,7 @@ _HOMES = {
     "Comparison": "comparison",
     "VariantResult": "comparison",
     "compare": "laboratory",
+    "resume": "resumption",
     "train": "laboratory",
     "Published": "published",
     "Recipe": "recipe",
