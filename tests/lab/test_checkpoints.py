@@ -125,13 +125,12 @@ def test_a_pickle_is_refused_and_never_opened(tmp_path, kept, protocol):
         path.write_bytes(pickle.dumps(Bomb(target), protocol))
     else:
         torch.save(Bomb(target), path, _use_new_zipfile_serialization=protocol == "torch")
-    kind = "a zip archive, as torch.save writes with a pickle inside"
     with pytest.raises(StorageError) as caught:
         read(path)
     assert str(caught.value) == (
-        f"the checkpoint {path} is {kind if protocol == 'torch' else 'a pickle'}: opening one runs "
-        "whatever code is in it, so it is refused unopened. flexpool's checkpoints are "
-        f"safetensors. The newest whole one before it is {kept[0]}."
+        f"the checkpoint {path} is a pickle, or a zip archive of torch.save with one in it: "
+        "opening it would run whatever code is in there, so it is refused unopened. "
+        f"flexpool's checkpoints are safetensors. The newest whole one before it is {kept[0]}."
     )
     found, complaints = Checkpoints(path.parent).newest()
     assert (found.place.epoch, len(complaints)) == (1, 1)
