@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from flexpool.errors import ArgumentError, called, expected, unknown
-from flexpool.lab.data import registry
+from flexpool.lab.data import registry, short
+from flexpool.lab.data.folder import PREFIX as FOLDER
 from flexpool.lab.options import (
     FRAMEWORKS,
     INITIALISATIONS,
@@ -105,7 +106,7 @@ class RunConfig:
     Attributes:
         net: one of ``NETS``.
         downsampling: one of ``DOWNSAMPLINGS``.
-        data: name of the data set.
+        data: name of the data set; of a folder of images, ``folder:`` and its full path.
         data_fingerprint: SHA-256 over the images and labels.
         seed: the repetition, an int >= 0; see ``flexpool.lab.seeds``.
         epochs: passes over the training images.
@@ -156,6 +157,9 @@ class RunConfig:
     def id(self) -> str:
         """Hash of all fields: the same id means the same numbers."""
         fields = dataclasses.asdict(self)
+        if self.data.startswith(FOLDER):
+            # Where a folder of images lies does not matter: the fingerprint says what is in it.
+            fields["data"] = FOLDER
         for name, value in _LATER.items():
             if fields[name] == value:
                 del fields[name]
@@ -165,7 +169,7 @@ class RunConfig:
     @property
     def folder(self) -> str:
         """Name of the run's folder: readable first, unique by its id."""
-        parts = [self.net, self.downsampling, self.data, f"seed{self.seed}", self.id]
+        parts = [self.net, self.downsampling, short(self.data), f"seed{self.seed}", self.id]
         if self.framework != "torch":
             parts.insert(0, self.framework)
         return "-".join(parts)
@@ -184,7 +188,7 @@ class Recipe:
     Attributes:
         net: nets to train, each as ``net`` or ``net/downsampling``; the first is the baseline.
         downsampling: downsamplings for each net that names none; empty: each net's own.
-        data: name of the data set.
+        data: name of the data set, or ``folder:PATH`` for a folder of images by class.
         epochs: passes over the training images, an int > 0.
         seeds: repetitions of each variant, an int > 0; they have the seeds 0, 1, 2, ...
         batch_size: images per step, an int > 0.
