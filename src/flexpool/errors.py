@@ -16,6 +16,7 @@ __all__ = [
     "BackendUnavailable",
     "DataError",
     "DtypeError",
+    "ExportError",
     "FlexpoolError",
     "ShapeError",
     "StorageError",
@@ -62,6 +63,10 @@ class DataError(FlexpoolError):
 
 class StorageError(FlexpoolError):
     """A result could not be written or read: no room, no permission, not a folder."""
+
+
+class ExportError(FlexpoolError, RuntimeError):
+    """A net cannot be written in another format, or gives other results there."""
 
 
 def expected(argument: str, rule: str, got: object, instead: str = "") -> str:

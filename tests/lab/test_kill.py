@@ -38,7 +38,7 @@ def assert_whole(out):
         json.loads(path.read_text())
     for folder in out.glob("runs/[!.]*"):
         assert {path.name for path in folder.iterdir()} == {
-            *("config.json", "environment.json", "curve.csv", "result.json"),
+            *("config.json", "inputs.json", "environment.json", "curve.csv", "result.json"),
             "weights.safetensors",
         }
     with contextlib.suppress(FileNotFoundError):

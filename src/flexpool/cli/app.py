@@ -13,6 +13,7 @@ from rich.table import Table
 
 import flexpool
 from flexpool.cli.bench import bench
+from flexpool.cli.kept import evaluate, export, predict
 from flexpool.cli.kernels import show_kernel
 from flexpool.cli.nets import net as show_net
 from flexpool.cli.operators import list_operators, show
@@ -227,6 +228,9 @@ def train(
 
 
 app.command("reproduce", rich_help_panel=EXPERIMENTS)(reproduce)
+app.command("evaluate", rich_help_panel=EXPERIMENTS)(evaluate)
+app.command("predict", rich_help_panel=EXPERIMENTS)(predict)
+app.command("export", rich_help_panel=EXPERIMENTS)(export)
 
 
 @app.command(rich_help_panel=EXPERIMENTS)

@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flexpool.lab.comparison import Comparison, VariantResult
+    from flexpool.lab.evaluation import Evaluation, evaluate
+    from flexpool.lab.exporting import Exported, export
+    from flexpool.lab.inputs import Inputs
+    from flexpool.lab.kept import Kept, load
     from flexpool.lab.laboratory import compare, train
     from flexpool.lab.published import Published
-    from flexpool.lab.recipe import Recipe, load
+    from flexpool.lab.recipe import Recipe
+    from flexpool.lab.recipe import load as load_recipe
     from flexpool.lab.reproduction import Reproduction, reproduce
     from flexpool.lab.store import Record, Store
 
 __all__ = [
     "Comparison",
+    "Evaluation",
+    "Exported",
+    "Inputs",
+    "Kept",
     "Published",
     "Recipe",
     "Record",
@@ -22,11 +31,15 @@ __all__ = [
     "Store",
     "VariantResult",
     "compare",
+    "evaluate",
+    "export",
     "load",
+    "load_recipe",
     "reproduce",
     "train",
 ]
 
+# Where each stands: its module, and its name there if that is another.
 _HOMES = {
     "Comparison": "comparison",
     "VariantResult": "comparison",
@@ -36,7 +49,14 @@ _HOMES = {
     "Recipe": "recipe",
     "Reproduction": "reproduction",
     "reproduce": "reproduction",
-    "load": "recipe",
+    "load_recipe": "recipe.load",
+    "Inputs": "inputs",
+    "Kept": "kept",
+    "load": "kept",
+    "Evaluation": "evaluation",
+    "evaluate": "evaluation",
+    "Exported": "exporting",
+    "export": "exporting",
     "Record": "store",
     "Store": "store",
 }
@@ -47,7 +67,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'flexpool.lab' has no attribute {name!r}")
     try:
-        return getattr(importlib.import_module(f"flexpool.lab.{_HOMES[name]}"), name)
+        module, _, own = _HOMES[name].partition(".")
+        return getattr(importlib.import_module(f"flexpool.lab.{module}"), own or name)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"flexpool.lab needs the package {error.name!r}: pip install 'flexpool[lab]'",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
+from statsmodels.stats.proportion import proportion_confint
 
 __all__ = [
     "ALPHA",
@@ -26,6 +27,7 @@ __all__ = [
     "paired_difference",
     "prediction_interval",
     "summarise",
+    "wilson",
 ]
 
 ALPHA = 0.05
@@ -168,3 +170,24 @@ def _seeds_needed(effect: float) -> int | None:
         if test.power(effect, n, ALPHA) >= POWER:
             return n
     return math.ceil(float(test.solve_power(effect_size=effect, alpha=ALPHA, power=POWER)))
+
+
+def wilson(hits: int, n: int) -> Interval | None:
+    """Give Wilson's 95 % interval for a proportion: of a test set that is a sample of many.
+
+    Args:
+        hits: how many of them were right.
+        n: out of how many; of none there is no interval.
+
+    Reference:
+        E. B. Wilson (1927), Probable inference, the law of succession, and statistical inference.
+
+    Example:
+        >>> low, high = wilson(8, 10)
+        >>> round(low, 3), round(high, 3)
+        (0.49, 0.943)
+    """
+    if n == 0:
+        return None
+    low, high = proportion_confint(hits, n, alpha=ALPHA, method="wilson")
+    return float(low), float(high)

@@ -27,7 +27,17 @@ from flexpool.lab.recipe import RunConfig
 from flexpool.lab.seeds import derive
 from flexpool.lab.store import Record, Store
 
-__all__ = ["Images", "Progress", "evaluate", "resolve_device", "run", "scaling", "train_epoch"]
+__all__ = [
+    "Images",
+    "Progress",
+    "evaluate",
+    "evaluation_batch",
+    "net_input",
+    "resolve_device",
+    "run",
+    "scaling",
+    "train_epoch",
+]
 
 _EVALUATION_PIXELS = 250 * 80 * 80
 
@@ -52,6 +62,35 @@ def resolve_device(name: str) -> str:
             f"{torch.cuda.device_count()} CUDA devices here. Use device 'cpu'."
         )
     return str(device)
+
+
+def net_input(pixels: Tensor, offset: float, scale: float, resize: int | None) -> Tensor:
+    """Make what a net takes from bytes: scaled, of float32, of another size if asked for.
+
+    Args:
+        pixels: uint8 of shape (N, C, H, W).
+        offset: subtracted from each pixel.
+        scale: then multiplied with it.
+        resize: height and width to bring images to, by linear interpolation; None leaves them.
+
+    Example:
+        >>> net_input(torch.tensor([[[[0, 4]]]], dtype=torch.uint8), 2.0, 0.5, None)
+        tensor([[[[-1.,  1.]]]])
+    """
+    x = pixels.float()
+    if offset:
+        x.sub_(offset)
+    if scale != 1.0:
+        x.mul_(scale)
+    if resize is not None:
+        # Linear, with the sources of each pixel weighted down where images become smaller.
+        x = functional.interpolate(x, (resize, resize), mode="bilinear", antialias=True)
+    return x
+
+
+def evaluation_batch(height: int, width: int) -> int:
+    """Give how many images to evaluate at once: fewer of large ones, which fill the memory."""
+    return max(1, min(EVALUATION_BATCH, _EVALUATION_PIXELS // (height * width)))
 
 
 class Images:
@@ -88,22 +127,15 @@ class Images:
 
     @property
     def evaluation_batch(self) -> int:
-        """How many of them to evaluate at once: fewer of large ones, which fill the memory."""
+        """How many of them to evaluate at once."""
         side = self._resize
-        pixels = self._pixels[0, 0].numel() if side is None else side**2
-        return max(1, min(EVALUATION_BATCH, _EVALUATION_PIXELS // pixels))
+        height, width = self._pixels.shape[2:] if side is None else (side, side)
+        return evaluation_batch(height, width)
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the images of the given numbers, scaled, as float32, with their labels."""
-        x = self._pixels.index_select(0, index).float()
-        if self._offset:
-            x.sub_(self._offset)
-        if self._scale != 1.0:
-            x.mul_(self._scale)
-        if self._resize is not None:
-            # Linear, with the sources of each pixel weighted down where images become smaller.
-            size = (self._resize, self._resize)
-            x = functional.interpolate(x, size, mode="bilinear", antialias=True)
+        pixels = self._pixels.index_select(0, index)
+        x = net_input(pixels, self._offset, self._scale, self._resize)
         return x, self._labels.index_select(0, index)
 
 

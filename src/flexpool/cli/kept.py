@@ -1,0 +1,243 @@
+"""The commands ``predict``, ``evaluate`` and ``export``: what to do with nets that are trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.bar import Bar
+from rich.console import Console
+from rich.table import Table
+
+from flexpool.cli.terminal import page, reported
+from flexpool.errors import ArgumentError, called, expected
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from flexpool.lab import Evaluation, Exported
+    from flexpool.lab.exporting import Check
+    from flexpool.lab.statistics import Interval
+
+__all__ = ["evaluate", "export", "predict"]
+
+BAR = 24  # columns of a probability of 1
+MOST_CLASSES = 20  # of a confusion matrix that is printed whole
+MISTAKES = 3  # that are named in a class's row
+SHORT = 8  # letters of a column's heading
+
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's folder; its name or id, or their beginning; or a file of weights.",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the results, where runs are.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where to look for data files first.", envvar="FLEXPOOL_DATA_DIR"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@reported
+def predict(
+    run: Run,
+    pictures: Annotated[
+        list[str], typer.Argument(metavar="PICTURE...", help="PNG, JPEG, GIF, BMP, WebP, TIFF.")
+    ],
+    top: Annotated[int, typer.Option(help="How many classes to show of each picture.")] = 3,
+    invert: Annotated[
+        bool,
+        typer.Option("--invert", help="Dark becomes light: for black on white, as in a scan."),
+    ] = False,
+    out: Out = Path("results"),
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a trained net takes pictures for.
+
+    A picture is brought to the net's colours and size, whatever its proportions are.
+    """
+    from flexpool import lab
+
+    with called("predict"):
+        if top < 1:
+            raise ArgumentError(expected("--top", "to be an int > 0", top))
+    net = lab.load(run, out=out, data_dir=data_dir)
+    rows = net.predict(pictures, invert=invert)
+    found = [_best(row, net.classes, top) for row in rows]
+    if as_json:
+        print(json.dumps(_plain(pictures, found), indent=2, ensure_ascii=False))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("picture", "class"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("probability", justify="right")
+    table.add_column("", width=BAR, no_wrap=True)
+    for picture, best in zip(pictures, found, strict=True):
+        for place, (name, probability) in enumerate(best):
+            style = "bold" if place == 0 else "dim"
+            shown = f"{100 * probability:.1f} %"
+            bar = Bar(1, 0, probability, width=BAR, color="cyan")
+            table.add_row("" if place else picture, name, shown, bar, style=style)
+    page().print(table)
+
+
+def _best(row: NDArray[np.float64], classes: tuple[str, ...], top: int) -> list[tuple[str, float]]:
+    order = (-row).argsort(kind="stable")[:top]
+    return [(classes[number], float(row[number])) for number in order]
+
+
+def _plain(pictures: list[str], found: list[list[tuple[str, float]]]) -> list[dict[str, object]]:
+    return [
+        {
+            "picture": picture,
+            "class": best[0][0],
+            "probability": best[0][1],
+            "top": [{"class": name, "probability": value} for name, value in best],
+        }
+        for picture, best in zip(pictures, found, strict=True)
+    ]
+
+
+@reported
+def evaluate(
+    run: Run,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data set; see `flexpool data list`. Default: that of the run."),
+    ] = None,
+    out: Out = Path("results"),
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how good a trained net is on the test images of a data set, its own or another.
+
+    Another must have the same classes, and images of the same shape.
+    """
+    from flexpool import lab
+
+    found = lab.evaluate(run, data, out=out, data_dir=data_dir)
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+        return
+    console = page()
+    console.print(f"{found.net} on {found.n:,} test images of {found.data}", markup=False)
+    console.print(
+        f"accuracy {found.accuracy:.4f}{_interval(found.ci95)}, "
+        f"top 2 {found.top2:.4f}, loss {found.loss:.4f}\n",
+        style="bold",
+        markup=False,
+    )
+    _print_classes(console, found)
+    if len(found.classes) <= MOST_CLASSES:
+        _print_confusion(console, found)
+    console.print("[ ]: Wilson's 95 % interval, for other images of the same kind", style="dim")
+
+
+def _print_classes(console: Console, found: Evaluation) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("class")
+    for heading in ("images", "accuracy"):
+        table.add_column(heading, justify="right")
+    table.add_column("most often taken for", overflow="fold")
+    for number, (each, row) in enumerate(zip(found.classes, found.confusion, strict=True)):
+        wrong = [(count, other) for other, count in enumerate(row) if count and other != number]
+        wrong.sort(key=lambda pair: (-pair[0], pair[1]))
+        mistakes = ", ".join(f"{found.classes[o].name} ({c})" for c, o in wrong[:MISTAKES])
+        accuracy = "" if each.accuracy is None else f"{each.accuracy:.4f}{_interval(each.ci95)}"
+        table.add_row(each.name, f"{each.n:,}", accuracy, mistakes)
+    console.print(table)
+
+
+def _print_confusion(console: Console, found: Evaluation) -> None:
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("")
+    for each in found.classes:
+        table.add_column(each.name[:SHORT], justify="right", no_wrap=True)
+    for number, (each, row) in enumerate(zip(found.classes, found.confusion, strict=True)):
+        cells = [f"[bold]{n}[/]" if o == number else str(n or "·") for o, n in enumerate(row)]
+        table.add_row(each.name[:SHORT], *cells)
+    console.print("\nImages of each class (rows) by the class they were taken for (columns)")
+    console.print(table)
+
+
+def _interval(interval: Interval | None) -> str:
+    return "" if interval is None else f" [{interval[0]:.4f}, {interval[1]:.4f}]"
+
+
+@reported
+def export(
+    run: Run,
+    onnx: Annotated[Path | None, typer.Option(help="Write it as ONNX to this file.")] = None,
+    safetensors: Annotated[
+        Path | None, typer.Option(help="Write its weights as safetensors to this file.")
+    ] = None,
+    torch_export: Annotated[
+        Path | None, typer.Option(help="Write it for torch.export.load to this file (.pt2).")
+    ] = None,
+    takes: Annotated[
+        str,
+        typer.Option(
+            "--input", help="pixels: bytes, scaled in the graph; scaled: float32, scaled before."
+        ),
+    ] = "pixels",
+    samples: Annotated[
+        int, typer.Option(help="Test images to compare it on with PyTorch; 0: none.")
+    ] = 1000,
+    out: Out = Path("results"),
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a trained net for other programs, checked against PyTorch on real images first.
+
+    Graphs take any number of images. Nothing is written if one gives other results.
+    """
+    from flexpool import lab
+
+    found = lab.export(
+        run,
+        onnx=onnx,
+        safetensors=safetensors,
+        torch_export=torch_export,
+        input=takes,
+        samples=samples,
+        out=out,
+        data_dir=data_dir,
+    )
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+        return
+    _print_exported(page(), found)
+
+
+def _print_exported(console: Console, found: Exported) -> None:
+    console.print(found.net, style="bold", markup=False)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("file", overflow="fold")
+    table.add_column("kind")
+    table.add_column("bytes", justify="right")
+    table.add_column("compared with PyTorch")
+    for file in found.files:
+        text = "only weights: nothing to compare" if file.kind == "safetensors" else "not compared"
+        if file.check is not None:
+            text = _compared(file.check)
+        table.add_row(str(file.path), file.kind, f"{file.size:,}", text)
+    console.print(table)
+    if any(file.kind != "safetensors" for file in found.files):
+        kind = "uint8" if found.takes == "pixels" else "float32"
+        shape = ", ".join(map(str, found.shape))
+        text = f"images: {kind} ({shape}) -> logits: float32 (batch, {len(found.classes)})"
+        console.print(f"\n{text}", markup=False)
+
+
+def _compared(check: Check) -> str:
+    return (
+        f"same class for {check.same:,} of {check.n:,} test images of {check.data}; outputs up to "
+        f"{check.largest:.3g} differ by {check.difference:.1e} at most"
+    )
