@@ -18,6 +18,7 @@ from flexpool.cli.kernels import show_kernel
 from flexpool.cli.nets import net as show_net
 from flexpool.cli.operators import list_operators, show
 from flexpool.cli.pages import pages
+from flexpool.cli.pictures import pictures
 from flexpool.cli.reproduce import reproduce
 from flexpool.cli.terminal import WIDE, page, reported
 from flexpool.cli.warm_up import warm_up
@@ -231,6 +232,7 @@ app.command("reproduce", rich_help_panel=EXPERIMENTS)(reproduce)
 app.command("evaluate", rich_help_panel=EXPERIMENTS)(evaluate)
 app.command("predict", rich_help_panel=EXPERIMENTS)(predict)
 app.command("export", rich_help_panel=EXPERIMENTS)(export)
+app.command("pictures", rich_help_panel=EXPERIMENTS)(pictures)
 
 
 @app.command(rich_help_panel=EXPERIMENTS)

@@ -132,7 +132,7 @@ def compare(
             _described(bench.dataset),
             {**describe(bench.device), "workers": bench.workers, "threads": threads},
         )
-        report.write(comparison, bench.out)
+        report.write(comparison, bench.out, bench.dataset)
     return comparison
 
 

@@ -20,7 +20,7 @@ from flexpool.lab.data.locate import cache_folder, data_folder
 from flexpool.lab.data.picture import draw
 from flexpool.lab.options import check_int
 
-__all__ = ["Dataset", "Row", "available", "load", "short", "show"]
+__all__ = ["Dataset", "Row", "available", "draw", "load", "short", "show"]
 
 _PathLike = str | os.PathLike[str]
 
