@@ -15,7 +15,13 @@ from flexpool.lab import data, nets, pictures
 from flexpool.lab.pictures.canvas import picture
 from flexpool.lab.pictures.curves import curves, turning_point
 from flexpool.lab.pictures.filters import filters, first_filters
-from flexpool.lab.pictures.maps import class_map_picture, class_maps, feature_maps, reductions
+from flexpool.lab.pictures.maps import (
+    Reduction,
+    class_map_picture,
+    class_maps,
+    feature_maps,
+    reductions,
+)
 from flexpool.lab.pictures.predictions import confusion, count, mistakes, worst
 from flexpool.lab.report import nets as shown_nets
 from flexpool.lab.store import Epoch
@@ -63,16 +69,43 @@ def test_the_downsamplings_of_each_net_are_found(net, image, wanted):
         assert r.keeps_channels == (r.kind != "Conv2d")
 
 
+class Careless(nn.Module):
+    """Changes in place what its downsampling took and gave."""
+
+    def __init__(self):
+        super().__init__()
+        self.down1 = nn.MaxPool2d(2)
+
+    def forward(self, x):
+        y = self.down1(x)
+        x.zero_()
+        return y.relu_()
+
+
 def test_before_and_after_are_what_the_layer_took_and_gave():
-    model = nn.Sequential()
-    model.add_module("relu", nn.ReLU(inplace=True))
-    model.add_module("down1", nn.MaxPool2d(2))
-    model.add_module("next", nn.ReLU(inplace=True))
-    x = torch.arange(-8.0, 8.0).reshape(1, 1, 4, 4)
+    model = Careless()
+    x = torch.arange(-12.0, 4.0).reshape(1, 1, 4, 4)
     (found,) = reductions(model, x.clone())
-    assert found.before.tolist() == x.relu()[0].tolist()
-    assert found.after.tolist() == [[[0, 0], [5, 7]]]
+    assert found.before.tolist() == x[0].tolist()
+    assert found.after.tolist() == [[[-7, -5], [1, 3]]]
     assert not model.down1._forward_hooks
+
+
+def test_the_maps_below_are_those_above():
+    before = np.zeros((9, 4, 4), np.float32)
+    before[:, 0, 0] = [*range(1, 9), 0]  # the last varies least
+    after = np.zeros((9, 2, 2), np.float32)
+    after[8, 0, 0] = 1
+    figure = Figure()
+    image = np.zeros((1, 4, 4), np.uint8)
+    feature_maps(figure, image, [Reduction("down1", "SomePool2d", before, after)])
+    drawn = [axes.get_title() for axes in figure.axes if axes.images][1:]
+    assert drawn == [str(n) for n in range(8)] * 2
+    figure = Figure()
+    feature_maps(figure, image, [Reduction("conv1", "Conv2d", before, after)])
+    drawn = [axes.get_title() for axes in figure.axes if axes.images][1:]
+    assert drawn[:8] == [str(n) for n in range(8)]
+    assert "8" in drawn[8:]
 
 
 def test_maps_before_and_after_stand_below_each_other_on_one_scale():
@@ -135,9 +168,12 @@ def test_of_many_classes_the_likeliest_are_drawn():
     assert "c77" in names
 
 
-@pytest.mark.parametrize(("net", "image"), [("lenet5", (1, 28, 28)), ("resnet20", (3, 32, 32))])
-def test_nets_without_class_maps_have_none(net, image):
-    assert class_maps(built(net, image), torch.zeros(1, *image), 10) is None
+@pytest.mark.parametrize(
+    ("net", "image", "classes"), [("lenet5", (1, 28, 28), 10), ("resnet20", (3, 32, 32), 64)]
+)
+def test_nets_without_class_maps_have_none(net, image, classes):
+    model = built(net, image, classes=classes)  # the ResNet averages 64 maps too, but of no class
+    assert class_maps(model, torch.rand(1, *image), classes) is None
 
 
 def test_curves_mark_where_overfitting_begins():
@@ -170,10 +206,10 @@ def test_filters_have_one_scale_with_0_in_the_middle():
     np.testing.assert_array_equal(shown(figure.axes[0]), weights[0, 0])
     assert figure.get_suptitle() == "conv1: 2 filters of 2 × 2"
     colour = np.zeros((1, 3, 1, 1))
-    colour[0, :, 0, 0] = 2, 0, -2
+    colour[0, :, 0, 0] = 2, 0, -1
     figure = Figure()
     filters(figure, "conv1", colour)
-    assert shown(figure.axes[0])[0, 0].tolist() == [1, 0.5, 0]
+    assert shown(figure.axes[0])[0, 0].tolist() == [1, 0.5, 0.25]
     assert first_filters(nn.Sequential(nn.Linear(2, 2))) is None
 
 

@@ -209,7 +209,7 @@ def _watching(units: Sequence[nn.Module]) -> Iterator[dict[nn.Module, tuple[Tens
     seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
     def note(unit: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
-        seen[unit] = inputs[0].detach().clone(), y.detach()  # the input may be changed in place
+        seen[unit] = inputs[0].clone(), y.clone()  # a layer behind may change them in place
 
     hooks = [unit.register_forward_hook(note) for unit in units]
     try:
