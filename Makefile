@@ -38,15 +38,17 @@ lint: $(READY)  ## check style, types and the direction of imports
 docs: $(READY)  ## write the pages and pictures of all operators and blocks, from their declarations
 	@$(BIN)/flexpool pages
 
-bench: $(READY)  ## measure every operator beside PyTorch, torch.compile, oneDNN, ONNX Runtime
+bench: $(READY)  ## measure operators beside PyTorch, torch.compile, oneDNN, ONNX Runtime
 	@$(BIN)/flexpool bench
 
 bench-training: $(READY)  ## measure the training loop beside a bare PyTorch loop
 	@$(BIN)/python benchmarks/training_loop.py
 
-bench-publish: $(READY)  ## make bench, and keep its figures and picture in the repository
+bench-publish: $(READY)  ## measure all operators too, and keep figures and pictures in the repository
 	@$(BIN)/flexpool bench --out benchmarks/results
 	@mv benchmarks/results/benchmark.png docs/pictures/benchmark.png
+	@$(BIN)/flexpool bench --sizes vgg-4 --out benchmarks/results/catalogue
+	@mv benchmarks/results/catalogue/benchmark.png docs/pictures/catalogue.png
 
 clean:  ## remove what make made; results stay
 	rm -rf .venv build dist .hypothesis .mypy_cache .ruff_cache .import_linter_cache

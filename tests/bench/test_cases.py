@@ -2,7 +2,7 @@
 
 import pytest
 
-from flexpool.bench.cases import CASES, REPRESENTATIVES, choose, find
+from flexpool.bench.cases import CASES, FIRST, REPRESENTATIVES, choose, find
 from flexpool.bench.problem import DIRECTIONS, problem
 from flexpool.declare import operators
 from flexpool.errors import ArgumentError
@@ -17,11 +17,11 @@ def test_every_case_is_a_pooling(case):
     assert len(case.kernel) == len(case.steps) == case.dimensions
 
 
-def test_the_default_has_all_operators_on_large_maps_and_some_on_all_sizes():
+def test_the_default_has_some_operators_on_large_maps_and_fewer_on_all_sizes():
     chosen = choose()
     assert len(set(chosen)) == len(chosen)
     contiguous = {(c.operator, c.case.name) for c in chosen if c.layout == "contiguous"}
-    assert {(name, "maps-k2") for name in operators()} <= contiguous
+    assert {name for name, case in contiguous if case == "maps-k2"} == set(FIRST)
     floats = [name for name, case in CASES.items() if case.dtype != "uint8"]
     assert {(name, case) for name in REPRESENTATIVES for case in floats} <= contiguous
     assert {(n, "image") for n in ("max", "min", "median")} <= contiguous
@@ -32,6 +32,12 @@ def test_the_default_has_all_operators_on_large_maps_and_some_on_all_sizes():
 def test_all_is_every_operator_on_every_size_in_both_layouts():
     floats = [c for c in choose(everything=True) if c.case.dtype != "uint8"]
     assert len(floats) == len(operators()) * (len(CASES) - 1) * 2
+
+
+def test_one_size_alone_is_measured_with_all_operators():
+    assert [(c.operator, c.case.name) for c in choose(sizes=["vgg-4"])] == [
+        (name, "vgg-4") for name in operators()
+    ]
 
 
 def test_what_is_named_is_measured_and_nothing_else():

@@ -192,8 +192,6 @@ def test_every_net_gives_onnx_runtime_the_same_classes(tmp_path: Path, name: str
     (where,) = (row.where for row in data.available() if row.name == of)
     if where.startswith("to be downloaded"):
         pytest.skip(f"no {of} here: name its folder in FLEXPOOL_DATA_DIR")
-    if name == "nin" and of == "mnist":
-        pytest.skip("nin is for Fashion-MNIST, and takes minutes")
     whole = data.load(of)
     count = 256 if name == "nin" else 1024
     some = dataclasses.replace(

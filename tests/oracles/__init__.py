@@ -119,7 +119,8 @@ def apply(name, x, kernel, stride, padding, dilation, ceil_mode, given=None, gy=
             arguments["padded_count"] = place.padded_count
         with np.errstate(all="ignore"):
             y[(n, c, *output)] = oracle.pool(window, **arguments)
-            slopes = {} if gy is None else oracle.gradient(window, **arguments)
+            counts = gy is not None and len(window) > 0  # what is not there has no derivative
+            slopes = oracle.gradient(window, **arguments) if counts else {}
         for key, slope in slopes.items():
             share = gy[(n, c, *output)] * slope
             if key in given.numbers:

@@ -44,9 +44,11 @@ __all__ = [
     "sigmoid",
     "sign",
     "sqrt",
+    "stream",
     "tanh",
     "total",
     "uniform",
+    "wait_for_streams",
 ]
 
 # Numba's own types take what a decorated function is called with for what it is declared with.
@@ -357,6 +359,68 @@ def pack(line: Any, step: Any, length: Any, count: Any, onto: Any) -> Any:
         copy_lanes(onto, i * length, line, i * step, length)
     for i in range(safe, count):
         copy_exactly(onto, i * length, line, i * step, length)
+
+
+@_intrinsic
+def _address(typing: Any, line: Any) -> Any:
+    """Tell where in memory a line begins."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source = context.make_array(line)(context, builder, args[0])
+        return builder.ptrtoint(source.data, ir.IntType(64))
+
+    return types.int64(line), generate
+
+
+CACHE_LINE = 64  # bytes
+
+
+@_intrinsic
+def _stream_cache_line(typing: Any, onto: Any, line: Any, at: Any) -> Any:
+    """Copy the values of one cache line, whose beginning is at ``at``, past the caches."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        target = context.make_array(onto)(context, builder, args[0])
+        source = context.make_array(line)(context, builder, args[1])
+        scalar = source.data.type.pointee
+        size = context.get_abi_sizeof(scalar)
+        lanes = ir.VectorType(scalar, CACHE_LINE // size).as_pointer()
+        begin = builder.bitcast(builder.gep(source.data, [args[2]]), lanes)
+        place = builder.bitcast(builder.gep(target.data, [args[2]]), lanes)
+        stored = builder.store(builder.load(begin, align=size), place, align=CACHE_LINE)
+        once = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        stored.set_metadata("nontemporal", once)
+        return context.get_dummy_value()
+
+    return types.void(onto, line, at), generate
+
+
+@njit(error_model="numpy", forceinline=True)
+def stream(onto: Any, line: Any, count: Any) -> Any:
+    """Copy a line to memory past the caches.
+
+    An ordinary store reads what it overwrites first, and puts out of the caches what is used again.
+    """
+    length = CACHE_LINE // line.itemsize
+    first = min(count, (-_address(onto) % CACHE_LINE) // line.itemsize)
+    last = first + (count - first) // length * length
+    for i in range(first):
+        onto[i] = line[i]
+    for i in range(first, last, length):
+        _stream_cache_line(onto, line, i)
+    for i in range(last, count):
+        onto[i] = line[i]
+
+
+@_intrinsic
+def wait_for_streams(typing: Any) -> Any:
+    """Let no other thread see what is written later before what was streamed."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate
 
 
 def exp(a: Any) -> Any:

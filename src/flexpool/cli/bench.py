@@ -69,7 +69,8 @@ def bench(
     """Measure flexpool beside PyTorch, torch.compile, oneDNN, ONNX Runtime and JAX.
 
     Each is checked before it is timed; all take turns, with the same number of threads. Without
-    arguments: all operators on large maps, a few on the poolings of real nets. Stopped, it goes on
+    arguments: twelve operators on large maps, four on the poolings of real nets; with --sizes
+    alone, all on these. Stopped, it goes on
     where it was when typed again.
     """
     from loky import cpu_count

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "export", "predict"]
 
 BAR = 24  # columns of a probability of 1
-MOST_CLASSES = 20  # of a confusion matrix that is printed whole
 MISTAKES = 3  # that are named in a class's row
-SHORT = 8  # letters of a column's heading
+SHORT = 3  # letters of a name that heads a column
 
 Run = Annotated[
     str,
@@ -135,8 +134,7 @@ def evaluate(
         markup=False,
     )
     _print_classes(console, found)
-    if len(found.classes) <= MOST_CLASSES:
-        _print_confusion(console, found)
+    _print_confusion(console, found)
     console.print("[ ]: Wilson's 95 % interval, for other images of the same kind", style="dim")
 
 
@@ -156,13 +154,26 @@ def _print_classes(console: Console, found: Evaluation) -> None:
 
 
 def _print_confusion(console: Console, found: Evaluation) -> None:
+    """Print the matrix if it fits; columns are numbered where names are long."""
+    names = [each.name for each in found.classes]
+    headings = names
+    if max(map(len, names)) > SHORT:
+        headings = [str(number) for number in range(len(names))]
+        names = [f"{number} {name}" for number, name in enumerate(names)]
+    cells = [[str(count or "·") for count in row] for row in found.confusion]
+    columns = zip(headings, *cells, strict=True)
+    needed = max(map(len, names)) + sum(max(map(len, column)) + 1 for column in columns)
+    if needed > console.width:
+        text = f"The confusion matrix of {len(names)} classes needs {needed} columns: see --json."
+        console.print(text, style="dim", markup=False)
+        return
     table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("")
-    for each in found.classes:
-        table.add_column(each.name[:SHORT], justify="right", no_wrap=True)
-    for number, (each, row) in enumerate(zip(found.classes, found.confusion, strict=True)):
-        cells = [f"[bold]{n}[/]" if o == number else str(n or "·") for o, n in enumerate(row)]
-        table.add_row(each.name[:SHORT], *cells)
+    table.add_column("", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for number, row in enumerate(cells):
+        row[number] = f"[bold]{row[number]}[/]"
+        table.add_row(names[number], *row)
     console.print("\nImages of each class (rows) by the class they were taken for (columns)")
     console.print(table)
 

@@ -15,6 +15,7 @@ from flexpool.ir.nodes import (
     Node,
     Output,
     constant,
+    count,
     element,
     is_constant,
     leaf,
@@ -66,6 +67,9 @@ def differentiate(graph: Graph, wanted: Mapping[str, Grid]) -> Graph:
     outputs = []
     for name, grid in wanted.items():
         found = adjoints.get(id(leaves.get(name)), constant(0))
+        if grid == Grid.CHANNEL and found.grid & Grid.WINDOW:
+            # A window without elements may have NaN, and would spoil the sum over all windows.
+            found = make("where", make("lt", constant(0), count()), found, constant(0))
         outputs.append(Output(name, found, grid))
     return simplify(Graph(tuple(outputs)))
 

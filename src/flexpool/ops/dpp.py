@@ -50,7 +50,9 @@ from math import inf
 
 from flexpool.declare import Option, Param, operator, positive
 from flexpool.ir import Value
-from flexpool.math import exp, sigmoid, where
+from flexpool.math import exp, log, maximum, minimum, where
+
+LARGEST = 80  # lambda beyond which only the largest deviations are left, and e^lambda is finite
 
 
 def detail_weights(
@@ -62,10 +64,11 @@ def detail_weights(
     largest = abs(h).max().detach()
     unit = where((largest > 1) & (largest < inf), largest, 1)  # so that no square overflows
     d = (h / unit) ** 2 + epsilon / unit / unit
-    z = d / d.mean()
-    top = z.max().detach()
-    power = exp(lambda_) / 2
-    return (z / top) ** power * sigmoid(-alpha) + top**-power * sigmoid(alpha)
+    top = d.max().detach()
+    power = exp(minimum(lambda_, LARGEST)) / 2
+    rest = alpha + power * log(d.mean() / top)
+    scale = maximum(rest, 0).detach()  # of the two terms of the largest weight, one becomes 1
+    return (d / top) ** power * exp(-scale) + exp(rest - scale)
 
 
 @operator(

@@ -18,11 +18,11 @@ def random(module, spread=0.5):
     return module.double()
 
 
-def average(values, guide, sharpness, base, symmetric):
+def average(values, guide, lambda_, alpha, symmetric):
     """The formula as it stands: relative distances, to a power, plus a constant."""
     h = values - guide if symmetric else np.maximum(values - guide, 0)
     d = h**2 + 1e-3
-    w = (d / d.mean()) ** (np.exp(sharpness) / 2) + np.exp(base)
+    w = (d / d.mean()) ** (np.exp(lambda_) / 2) + np.exp(alpha)
     return np.sum(w * values) / np.sum(w)
 
 
@@ -36,7 +36,7 @@ def by_windows(x, pool, kernel, stride, padding, first):
         top, left = 9 + u * stride - padding - first, 9 + v * stride - padding - first
         around = wide[n, c, top : top + size, left : left + size]
         guide = np.sum(state["guide.weight"][c, 0] * around) + state["guide.bias"][c]
-        numbers = state["sharpness"][c], state["base"][c]
+        numbers = state["lambda_"][c], state["alpha"][c]
         y[n, c, u, v] = average(values, guide, *numbers, pool.symmetric)
     return y
 
@@ -83,23 +83,23 @@ def test_starts_with_a_smoothed_guide_and_keeps_constants():
             module.reset_parameters()
     pascal = np.outer([1, 2, 1], [1, 2, 1]) / 16
     np.testing.assert_allclose(pool.guide.weight.detach().numpy(), [[pascal]] * 2)
-    assert not pool.sharpness.any()
-    assert not pool.base.any()
+    assert not pool.lambda_.any()
+    assert not pool.alpha.any()
     assert not pool.guide.bias.any()
     constant = torch.full((1, 2, 5, 5), 7.0)
     torch.testing.assert_close(pool(constant), constant[..., :2, :2])
 
 
 @pytest.mark.parametrize(
-    ("sharpness", "base", "wanted"),
+    ("lambda_", "alpha", "wanted"),
     [(7.0, 0.0, 9.0), (0.0, 95.0, 3.0), (7.0, 95.0, 9.0), (-99.0, -99.0, 3.0)],
 )
-def test_no_weight_overflows(sharpness, base, wanted):
+def test_no_weight_overflows(lambda_, alpha, wanted):
     """4 to the power e^7 / 2, and e^95, are no numbers of float32; the limits are max and mean."""
     pool = DPPPool2d(1)
     with torch.no_grad():
-        pool.sharpness.fill_(sharpness)
-        pool.base.fill_(base)
+        pool.lambda_.fill_(lambda_)
+        pool.alpha.fill_(alpha)
     x = torch.tensor([[[[0.0, 1.0], [2.0, 9.0]]]], requires_grad=True)
     y = pool(x)
     y.sum().backward()

@@ -103,6 +103,11 @@ class Channels:
         for k, tap in enumerate(self.taps):
             self.writer.line(f"onto = row(out_{output.name}, {self._place(tap)})")
             source = f"{output.name}_row{min(k, self._spread(output) - 1)}"
+            if self.shape.disjoint:
+                self.writer.open("if streamed:")
+                self.writer.line(f"stream(onto, {source}, channels)")
+                self.writer.close()
+                self.writer.open("else:")
             self.writer.open("for c in range(channels):")
             self.writer.line(f"onto[c] {assign} {source}[c]")
-            self.writer.close()
+            self.writer.close(1 + self.shape.disjoint)

@@ -15,6 +15,7 @@ from flexpool.backends.numba_cpu.packed import packs
 from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
 from flexpool.backends.numba_cpu.separable import is_separable
+from flexpool.backends.numba_math import CACHE_LINE
 from flexpool.backends.task import Geometry, Task, geometry
 from flexpool.ir import Graph, Grid, Node, Output
 from flexpool.window import AdaptiveWindow, Window
@@ -25,6 +26,8 @@ Array = np.ndarray[Any, Any]
 
 _SLOW = ("exp", "log", "pow", "tanh", "sigmoid", "rank")
 _LONG = 4  # times as long as a sum takes
+
+STREAMED = 16 << 20  # bytes of a gradient from which on it is written past the caches
 
 
 def available() -> str | None:
@@ -117,6 +120,7 @@ def _launch(task: Task, last: bool) -> _Launch:
     known: dict[str, Any] = {**_places(task.geometry), "channels": task.batch[1]}
     # Windows that lie inside and tile the input write each element once; else they add to zeros.
     known["cleared"] = not (made.unrolled and _tiles(task.geometry))
+    known["streamed"] = not known["cleared"] and _is_streamed(task, last)
     nodes = sorted(task.graph.leaves().items())
     positions = math.prod(task.geometry.output_shape) * task.geometry.positions
     items = task.batch[0] if last else math.prod(task.batch)
@@ -225,6 +229,18 @@ def _tiles(where: Geometry) -> bool:
         return False
     covered = tuple(k * o for k, o in zip(window.kernel_size, where.output_shape, strict=True))
     return window.kernel_size == window.stride and covered == where.sizes
+
+
+def _is_streamed(task: Task, last: bool) -> bool:
+    """Tell whether a gradient is better written past the caches.
+
+    That is so where it is too large to be found there by whoever reads it next, and where what is
+    written at once fills cache lines.
+    """
+    item = np.dtype(task.dtype).itemsize
+    row = task.batch[1] if last else task.geometry.sizes[-1]
+    size = math.prod(task.batch) * math.prod(task.geometry.sizes) * item
+    return size >= STREAMED and row * item % CACHE_LINE == 0
 
 
 def _shaped(result: Array, output: Output, task: Task, last: bool) -> Array:

@@ -39,10 +39,12 @@ _FUNCTIONS = (
     "sigmoid",
     "sign",
     "sqrt",
+    "stream",
     "tanh",
     "total",
     "unharmed",
     "uniform",
+    "wait_for_streams",
 )
 _ALWAYS = ("begin", "end")
 
@@ -71,6 +73,10 @@ def program(graph: Graph, shape: Shape) -> Program:
     writer = Writer()
     writer.depth = 1
     _Kernel(graph, shape, writer, unrolled).write()
+    if any("stream(" in line for line in writer.lines):
+        writer.depth = 1
+        writer.open("if streamed:")
+        writer.line("wait_for_streams()")
     body = "\n".join(writer.lines)
     arguments = {n: t for n, t in signature(graph, shape) if n in _ALWAYS or _mentions(body, n)}
     used = [name for name in _FUNCTIONS if _mentions(body, name)]

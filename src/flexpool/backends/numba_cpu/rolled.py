@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from flexpool.backends.numba_cpu.expressions import better, comes_before, expression, number
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, needed
+from flexpool.backends.numba_cpu.scatter import Scatter
 from flexpool.ir import Graph, Grid, Node, Output
 
 __all__ = ["REDUCTIONS", "Rolled", "stages_of"]
@@ -22,6 +23,7 @@ class Rolled:
     def __init__(self, graph: Graph, shape: Shape, names: Names, writer: Writer) -> None:
         self.graph, self.shape, self.names, self.writer = graph, shape, names, writer
         self.stages = stages_of(graph)
+        self.scatter = Scatter(graph, shape, names, writer)
 
     def write(self, known: set[int]) -> None:
         """Write all stages; ``known`` are the nodes that have their values already."""
@@ -31,6 +33,7 @@ class Rolled:
         for output in self.graph.outputs:
             if output.onto in (Grid.WINDOW, Grid.CHANNEL):
                 self._write_result(output, "")
+        self.scatter.write_window(lambda node: self._argument(node, ""))
 
     def _write_values(self, stage: int, known: set[int]) -> None:
         """Write what is the same for the whole window and can be computed by now."""
@@ -52,6 +55,7 @@ class Rolled:
             for output in self.graph.outputs
             if output.onto & (Grid.ELEMENT | Grid.POSITION | Grid.RANK)
             and self.stages[id(output.node)] == stage
+            and output.name not in self.scatter.shares
         ]
         if not reductions and not results:
             return

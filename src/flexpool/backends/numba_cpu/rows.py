@@ -16,6 +16,7 @@ import math
 
 from flexpool.backends.numba_cpu.body import Body
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
+from flexpool.backends.numba_cpu.scatter import Scatter
 from flexpool.ir import Graph, Grid, Node, Output
 
 __all__ = ["Rows", "window_number"]
@@ -41,14 +42,21 @@ class Rows:
         self.rows = list(itertools.product(*map(range, extent[:-1])))
         self.columns = extent[-1]
         self.positions = math.prod(extent)
-        self.body = Body(graph, names, writer, self.positions, not shape.inside, self.load)
         self.stored = shape.disjoint and shape.inside  # each element is written once, at most
+        self.scatter = Scatter(graph, shape, names, writer)
+        self.scattered = {} if self.stored else self.scatter.shares
+        work = graph if self.stored else self.scatter.work
+        self.body = Body(work, names, writer, self.positions, not shape.inside, self.load)
         self.inputs = [
             (str(name), node)
             for name, node in graph.leaves().items()
             if node.op == "leaf" and node.grid in (Grid.ELEMENT, Grid.WINDOW)
         ]
-        self.onto_input = [output for output in graph.outputs if output.onto == Grid.ELEMENT]
+        self.onto_input = [
+            output
+            for output in graph.outputs
+            if output.onto == Grid.ELEMENT and output.name not in self.scattered
+        ]
 
     def write_buffers(self) -> None:
         """Write, once per call of the kernel, what its rows need."""
@@ -67,11 +75,16 @@ class Rows:
             writer.line(f"stops[j] = stop_{last}[j]")
             writer.close()
         self.write_counts()
+        if self.scattered:
+            self.scatter.write_offsets()
         for output in self.graph.outputs:
             if self._is_direct(output):
                 continue
             size = f"({self._spread(output)}, {PIECE + VECTOR + 2 * self._most_shift})"
             writer.line(f"{output.name}_values = np.zeros({size}, F)")
+        if self.onto_input and self._streams:
+            writer.line(f"waiting = np.empty({self.columns * PIECE}, F)")
+            writer.line("line = row(waiting, (0,))")
         if self.onto_input and not self.stored:
             steps = PIECE + VECTOR + self._most_shift
             writer.line(f"line = np.zeros({self.shape.stride[-1] * steps}, F)")
@@ -236,6 +249,8 @@ class Rows:
 
     def _spread(self, output: Output) -> int:
         """Count the buffers of a result: one per position, or one if all would be equal."""
+        if output.name in self.scattered:
+            return 2 * len(self.scattered[output.name])
         masked = bool(output.onto & Grid.POSITION) and not self.shape.inside
         several = output.node.grid.inside or output.onto & Grid.RANK or masked
         return self.positions if several else 1
@@ -251,6 +266,11 @@ class Rows:
     def _write_result(self, output: Output) -> None:
         if self._is_direct(output):
             self.writer.line(f"out_{output.name}_r[j] = {self.body.value(output.node, 0)}")
+            return
+        if output.name in self.scattered:
+            nodes = itertools.chain.from_iterable(self.scattered[output.name])
+            for k, node in enumerate(nodes):
+                self.writer.line(f"{self._value(output, k)} = {self.body.value(node, 0)}")
             return
         for k in range(self._spread(output)):
             value = self.body.value(output.node, k)
@@ -268,6 +288,9 @@ class Rows:
             writer.open("for j in range(count):")
             writer.line(f"onto[j] = {self._value(output, 0)}")
             writer.close()
+        elif output.name in self.scattered:
+            first = self._line_place((0,) * self.last)
+            self.scatter.write_row(name, first, self.shape.stride[-1])
         elif output.onto == Grid.ELEMENT:
             if self.stored:
                 self._store_rows(output)
@@ -285,10 +308,20 @@ class Rows:
         writer = self.writer
         for r, row in enumerate(self.rows):
             writer.line(f"onto = row(out_{output.name}, {self._line_place(row)})")
+            writer.line(f"to = {'line if streamed else onto' if self._streams else 'onto'}")
             writer.open("for j in range(count):")
             for v in range(self.columns):
-                writer.line(f"onto[{self.column(v)}] = {self._value(output, r * self.columns + v)}")
+                writer.line(f"to[{self.column(v)}] = {self._value(output, r * self.columns + v)}")
             writer.close()
+            if self._streams:
+                writer.open("if streamed:")
+                writer.line(f"stream(onto, line, {self.columns} * count)")
+                writer.close()
+
+    @property
+    def _streams(self) -> bool:
+        """Whether a row of windows writes whole rows of the gradient."""
+        return self.stored and self.shape.stride[-1] == self.columns
 
     @property
     def _residues(self) -> dict[int, list[tuple[int, int]]]:

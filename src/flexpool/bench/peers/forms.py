@@ -6,7 +6,6 @@ operations, one for each step, by exporting it. Forms that are not faster than t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flexpool.bench.peers.published_forms import FORMS, Form, laid_out, window
 from flexpool.bench.problem import Problem
 
 __all__ = ["form", "formula"]
-
-Form = Callable[..., Tensor]
 
 
 def form(problem: Problem) -> tuple[Form, str]:
@@ -53,7 +51,7 @@ def _max(problem: Problem) -> tuple[Form, str]:
     if case.kernel_size is None:
         adaptive = getattr(F, f"adaptive_max_pool{d}d")
         return (lambda x: adaptive(x, 1)), f"adaptive_max_pool{d}d"
-    pool, where = getattr(F, f"max_pool{d}d"), _window(problem)
+    pool, where = getattr(F, f"max_pool{d}d"), window(problem)
     return (lambda x: pool(x, **where)), f"max_pool{d}d"
 
 
@@ -69,7 +67,7 @@ def _avg(problem: Problem) -> tuple[Form, str]:
     if case.kernel_size is None:
         adaptive = getattr(F, f"adaptive_avg_pool{d}d")
         return (lambda x: adaptive(x, 1)), f"adaptive_avg_pool{d}d"
-    pool, where = getattr(F, f"avg_pool{d}d"), _window(problem)
+    pool, where = getattr(F, f"avg_pool{d}d"), window(problem)
     return (lambda x: pool(x, **where)), f"avg_pool{d}d"
 
 
@@ -78,7 +76,7 @@ def _sum(problem: Problem) -> tuple[Form, str] | None:
     axes = tuple(range(2, 2 + d))
     if case.kernel_size is None:
         return (lambda x: x.sum(axes, keepdim=True)), "sum"
-    pool, where = getattr(F, f"avg_pool{d}d"), _window(problem)
+    pool, where = getattr(F, f"avg_pool{d}d"), window(problem)
     if d > 1:
         return (lambda x: pool(x, **where, divisor_override=1)), f"avg_pool{d}d, divisor 1"
     if case.ceil_mode:
@@ -122,7 +120,7 @@ def _mixed(problem: Problem) -> tuple[Form, str]:
     case, share = problem.case, problem.settings["a"]
     (largest, one), (_, two) = _max(problem), _avg(problem)
     mean = getattr(F, f"avg_pool{case.dimensions}d")
-    where = {**_window(problem), "count_include_pad": False}
+    where = {**window(problem), "count_include_pad": False}
     return (
         lambda x: share * largest(x) + (1 - share) * mean(x, **where)
     ), f"a {one} + (1 - a) {two}"
@@ -145,18 +143,18 @@ def _blur(problem: Problem) -> tuple[Form, str] | None:
 
 
 def _median(problem: Problem) -> tuple[Form, str] | None:
-    laid_out = _laid_out(problem)
-    if laid_out is None:
+    found = laid_out(problem)
+    if found is None:
         return None
-    windows, how = laid_out
+    windows, how = found
     return (lambda x: windows(x).median(-1).values), f"{how}, median"
 
 
 def _stochastic(problem: Problem) -> tuple[Form, str] | None:
-    laid_out = _laid_out(problem)
-    if laid_out is None:
+    found = laid_out(problem)
+    if found is None:
         return None
-    windows, how = laid_out
+    windows, how = found
 
     def run(x: Tensor) -> Tensor:
         values = windows(x)
@@ -167,41 +165,8 @@ def _stochastic(problem: Problem) -> tuple[Form, str] | None:
     return run, f"{how}, multinomial"
 
 
-def _laid_out(problem: Problem) -> tuple[Callable[[Tensor], Tensor], str] | None:
-    """Lay out the elements of each window along a last axis."""
-    case, d = problem.case, problem.case.dimensions
-    if case.padding or case.ceil_mode:
-        return None
-    outputs, positions = tuple(problem.grad_y.shape), math.prod(case.kernel)
-
-    def reshaped(x: Tensor) -> Tensor:
-        """Split each size into windows and what is inside them, then bring the insides together."""
-        for axis in range(d):  # what no window reaches is left out
-            x = x.narrow(2 + axis, 0, outputs[2 + axis] * case.kernel[axis])
-        pairs = (size for pair in zip(outputs[2:], case.kernel, strict=True) for size in pair)
-        apart = x.reshape(*outputs[:2], *pairs)
-        order = (0, 1, *range(2, 2 + 2 * d, 2), *range(3, 3 + 2 * d, 2))
-        return apart.permute(order).reshape(*outputs, positions)
-
-    def unfolded(x: Tensor) -> Tensor:
-        for axis in range(d):
-            x = x.unfold(2 + axis, case.kernel[axis], case.steps[axis])
-        return x.reshape(*outputs, positions)
-
-    return (reshaped, "reshape") if case.kernel == case.steps else (unfolded, "unfold")
-
-
-def _window(problem: Problem) -> dict[str, Any]:
-    case = problem.case
-    return {
-        "kernel_size": case.kernel,
-        "stride": case.steps,
-        "padding": case.padding,
-        "ceil_mode": case.ceil_mode,
-    }
-
-
 _FORMS: dict[str, Callable[[Problem], tuple[Form, str] | None]] = {
+    **FORMS,
     "avg": _avg,
     "blur": _blur,
     "boltzmann": _boltzmann,

@@ -8,39 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flexpool.declare import OnOutput, Option, Param, operator
 from flexpool.errors import called
-from flexpool.math import exp, log, maximum
 from flexpool.nn.block import block
 from flexpool.nn.map_block import WINDOW, WindowBlock, checked_count
 from flexpool.ops.blur import binomial
+from flexpool.ops.dpp_guided import dpp_guided
 from flexpool.window import Window
 from flexpool.window.arguments import checked_flag
 
 __all__ = ["DPPPool2d"]
-
-EPSILON = 1e-3
-
-
-@operator
-def detail(x, guide=OnOutput(), sharpness=Param(), base=Param(), symmetric=Option(True)):  # type: ignore[no-untyped-def]
-    """Weight by the distance to the guide, relative to the mean distance.
-
-    Both terms of a weight are divided by the largest power there is in the window, so that neither
-    overflows; what is added up are distances to the first maximum, so that large values keep their
-    digits.
-    """
-    deviation = x - guide
-    if not symmetric:
-        deviation = maximum(deviation, 0)
-    distance = deviation * deviation + EPSILON
-    power = exp(sharpness) / 2
-    largest = distance.max().detach()
-    rest = base + power * log(distance.mean() / largest)
-    scale = maximum(rest, 0).detach()
-    weight = exp(power * log(distance / largest) - scale) + exp(rest - scale)
-    top = x.max().detach()
-    return top + (weight * (x - top)).sum() / weight.sum()
 
 
 def _sample() -> tuple[nn.Module, tuple[Tensor, ...]]:
@@ -128,8 +104,8 @@ class DPPPool2d(WindowBlock):
             self.channels = checked_count("channels", channels)
             self.symmetric = checked_flag("symmetric", symmetric)
             self.guide_size = checked_count("guide_size", guide_size)
-        self.sharpness = nn.Parameter(torch.empty(self.channels))
-        self.base = nn.Parameter(torch.empty(self.channels))
+        self.lambda_ = nn.Parameter(torch.empty(self.channels))
+        self.alpha = nn.Parameter(torch.empty(self.channels))
         rows, columns = self.window.stride
         self.guide = _Guide2d(
             self.channels, self.channels, self.guide_size, (rows, columns), groups=self.channels
@@ -138,16 +114,16 @@ class DPPPool2d(WindowBlock):
 
     def reset_parameters(self) -> None:
         """Set lambda and alpha to 0."""
-        nn.init.zeros_(self.sharpness)
-        nn.init.zeros_(self.base)
+        nn.init.zeros_(self.lambda_)
+        nn.init.zeros_(self.alpha)
 
     def _downsampled(self, x: Tensor) -> Tensor:
         return self._pooled(
             x,
-            detail,
+            dpp_guided,
             guide=self._guided(x),
-            sharpness=self.sharpness,
-            base=self.base,
+            lambda_=self.lambda_,
+            alpha=self.alpha,
             symmetric=self.symmetric,
         )
 
