@@ -8,8 +8,10 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from torch import nn
+from typer.testing import CliRunner
 
 from flexpool import lab
+from flexpool.cli.app import app
 from flexpool.errors import ArgumentError, DataError
 from flexpool.lab import data, nets, pictures
 from flexpool.lab.pictures.canvas import picture
@@ -339,3 +341,17 @@ def test_the_report_shows_the_best_net_of_each_variant(tmp_path, monkeypatch):
     assert shown_nets._tried(heavy, digits) == 50
     (tmp_path / "runs" / best[0].config.folder / "weights.safetensors").unlink()
     assert len(shown_nets.portraits(compared, tmp_path, digits)) == 1
+
+
+def test_the_command_names_the_files_and_tells_a_number_from_a_path(run, tmp_path):
+    out, record = run
+    ask = ["pictures", record.config.id, "--out", str(out), "--to", str(tmp_path), "--image"]
+    done = CliRunner().invoke(app, [*ask, "3"])
+    assert (done.exit_code, done.stdout.split()[0]) == (0, str(tmp_path / "samples.png"))
+    assert len(done.stdout.split()) == 6
+    done = CliRunner().invoke(app, [*ask, "three.png"])
+    assert done.exit_code == 2
+    assert "three.png" in done.stderr
+    done = CliRunner().invoke(app, ["pictures", "nowhere", "--out", str(out)])
+    assert done.exit_code == 2
+    assert "unknown run 'nowhere'" in done.stderr

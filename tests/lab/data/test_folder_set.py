@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from flexpool.cli.app import app
 from flexpool.errors import ArgumentError, DataError
 from flexpool.lab import data
 from flexpool.lab.data import decoded, images, memory
@@ -363,3 +365,18 @@ def test_the_name_in_files_names_is_safe(path: str, name: str) -> None:
 def test_the_size_must_lie_in_its_domain(split: Path, resize: object) -> None:
     with pytest.raises(ArgumentError, match="expected resize to be an int > 0, got"):
         load(split, resize)  # type: ignore[arg-type]
+
+
+def test_the_commands_list_it_and_draw_it(split: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(split.parent)
+    listed = CliRunner().invoke(app, ["data", "list", "folder:pets"])
+    assert listed.exit_code == 0, listed.output
+    assert "3 x 8 x 8" in listed.stdout
+    assert "folder:PATH" not in listed.stdout
+    assert "folder:PATH" in CliRunner().invoke(app, ["data", "list"]).stdout
+    drawn = CliRunner().invoke(app, ["data", "show", "folder:pets", "--count", "2"])
+    assert drawn.exit_code == 0, drawn.output
+    assert (split.parent / "pets.png").read_bytes()[:4] == b"\x89PNG"
+    wrong = CliRunner().invoke(app, ["data", "show", "pets"])
+    assert wrong.exit_code == 2
+    assert "write folder:pets" in wrong.stderr
