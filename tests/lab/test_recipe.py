@@ -71,7 +71,8 @@ def test_nets_times_downsamplings():
         ({"data": 3}, "expected data to be a string, got 3."),
         (
             {"data": "mnits"},
-            "unknown data set 'mnits'. Did you mean 'mnist'? Known: digits, mnist, fashion_mnist.",
+            "unknown data set 'mnits'. Did you mean 'mnist'? Known: digits, mnist, fashion_mnist, "
+            "cifar10, cifar100, cifar100-coarse, folder:PATH.",
         ),
         ({"net": ()}, "expected net to name at least one net, got ()."),
         ({"net": 5}, "expected net to be a name or a list of names, got 5."),

@@ -83,6 +83,21 @@ def test_the_verdict_and_the_table_can_be_read(page):
     ]
 
 
+def test_a_net_of_each_variant_is_shown(page):
+    portraits = page.locator(".portrait")
+    assert portraits.count() == 3
+    first = portraits.nth(0).locator("img")
+    width = first.evaluate("image => image.complete && image.naturalWidth")
+    assert width > 1000
+    assert first.bounding_box()["height"] > 200
+    name = portraits.nth(1).locator("summary").inner_text()
+    assert name.startswith("lenet5-nopool/strided seed ")
+    assert name.endswith(" %")
+    assert not portraits.nth(1).locator("img").is_visible()
+    portraits.nth(1).locator("summary").click()
+    assert portraits.nth(1).locator("img").is_visible()
+
+
 def test_nothing_is_wrong_and_nothing_is_fetched(page):
     assert page.said == []
     assert [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))] == []

@@ -17,6 +17,7 @@ from flexpool.cli.kernels import show_kernel
 from flexpool.cli.nets import net as show_net
 from flexpool.cli.operators import list_operators, show
 from flexpool.cli.pages import pages
+from flexpool.cli.pictures import pictures
 from flexpool.cli.reproduce import reproduce
 from flexpool.cli.settings import (
     CheckpointEvery,
@@ -97,7 +98,9 @@ def compare(
             help="A shipped recipe, such as lenet5-digits or nin-fashion, or a TOML file."
         ),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Data set; see `flexpool data list`.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data set; see `flexpool data list`. Your own: folder:PATH.")
+    ] = None,
     net: Annotated[
         str | None, typer.Option(help="Nets, as net or net/downsampling, with commas between.")
     ] = None,
@@ -180,6 +183,7 @@ app.command("reproduce", rich_help_panel=EXPERIMENTS)(reproduce)
 app.command("evaluate", rich_help_panel=EXPERIMENTS)(evaluate)
 app.command("predict", rich_help_panel=EXPERIMENTS)(predict)
 app.command("export", rich_help_panel=EXPERIMENTS)(export)
+app.command("pictures", rich_help_panel=EXPERIMENTS)(pictures)
 
 
 @app.command(rich_help_panel=EXPERIMENTS)
@@ -218,16 +222,26 @@ def runs(
 
 @data_app.command("list")
 @reported
-def data_list(data_dir: DataDir = None) -> None:
-    """List the data sets and where they are."""
+def data_list(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Only these, such as folder:PATH."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List the data sets and where they are.
+
+    folder:PATH is a folder of your own images: PATH/train/CLASS/* and PATH/test/CLASS/*, or
+    PATH/CLASS/* alone, a fifth of which is then set aside for testing.
+    """
     from flexpool.lab import data
 
     table = Table(box=None)
     for heading in ("name", "training", "test", "image", "classes", "where", "licence"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
-    for row in data.available(data_dir):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("name", "image"))
+    for row in data.available(data_dir, names or ()):
         table.add_row(
-            row.name,
+            data.short(row.name),
             f"{row.train:,}",
             f"{row.test:,}",
             " x ".join(map(str, row.shape)),
@@ -235,24 +249,28 @@ def data_list(data_dir: DataDir = None) -> None:
             row.where,
             row.licence,
         )
+    if not names:
+        table.add_row("folder:PATH", "", "", "", "", "a folder of your own, by class", "")
     Console().print(table)
 
 
 @data_app.command("show")
 @reported
 def data_show(
-    name: Annotated[str, typer.Argument(help="A data set of `flexpool data list`.")],
+    name: Annotated[str, typer.Argument(help="As `flexpool data list` has it, or folder:PATH.")],
     out: Annotated[Path | None, typer.Option(help="The PNG file; default: NAME.png.")] = None,
     count: Annotated[int, typer.Option(help="How many images to show.")] = 40,
     seed: Annotated[int, typer.Option(help="Which images are drawn.")] = 0,
+    resize: Resize = None,
     data_dir: DataDir = None,
 ) -> None:
     """Draw a grid of training images with their labels, as a PNG file."""
     from flexpool.lab import data
     from flexpool.lab.files import write_atomically
 
-    target = out or Path(f"{name}.png")
-    write_atomically(target, data.show(name, data_dir, count=count, seed=seed))
+    target = out or Path(f"{data.short(name)}.png")
+    picture = data.show(name, data_dir, count=count, seed=seed, resize=resize)
+    write_atomically(target, picture)
     print(f"{target}: {count} training images of {name}")
 
 

@@ -103,7 +103,9 @@ def evaluate(
     with called("evaluate"):
         net = run if isinstance(run, Kept) else load(run, out=out, data_dir=data_dir)
         name = net.config.data if data is None else data
-        dataset = name if isinstance(name, Dataset) else datasets.load(name, data_dir)
+        dataset = (
+            name if isinstance(name, Dataset) else datasets.load(name, data_dir, net.config.resize)
+        )
         check_fits(net, dataset)
         return _evaluated(net, dataset)
 

@@ -164,7 +164,7 @@ def _samples(
     graphs = targets["onnx"] is not None or targets["torch-export"] is not None
     if count == 0 or not graphs:
         return None
-    return datasets.load(net.config.data, data_dir).test_images[:count]
+    return datasets.load(net.config.data, data_dir, net.config.resize).test_images[:count]
 
 
 def _shape(net: Kept, takes: str) -> tuple[int | str, ...]:

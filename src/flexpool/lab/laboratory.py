@@ -64,7 +64,7 @@ def compare(
     Args:
         recipe: a shipped recipe's name, the path of a TOML file, or a :class:`Recipe`. Every
             argument below that is not None takes the place of the recipe's value.
-        data: name of the data set.
+        data: name of the data set, or ``folder:PATH`` for a folder of images by class.
         net: nets, each as ``net`` or ``net/downsampling``; a list, or a string with commas.
         downsampling: downsamplings for each net that names none; a list, or a string with commas.
             Without ``net`` they are those of the recipe's first net.
@@ -149,7 +149,7 @@ def compare(
             _described(bench.dataset),
             {**describe(bench.device), "workers": bench.workers, "threads": threads},
         )
-        report.write(comparison, bench.out)
+        report.write(comparison, bench.out, bench.dataset)
     return comparison
 
 
@@ -190,7 +190,7 @@ def train(
     Args:
         net: ``net`` or ``net/downsampling``.
         downsampling: its downsampling, if ``net`` names none; None takes the net's own.
-        data: name of the data set.
+        data: name of the data set, or ``folder:PATH`` for a folder of images by class.
         epochs: passes over the training images, an int > 0.
         seed: the repetition, an int >= 0.
         batch_size: images per step, an int > 0.

@@ -52,7 +52,7 @@ class Recipe:
     Attributes:
         net: nets to train, each as ``net`` or ``net/downsampling``; the first is the baseline.
         downsampling: downsamplings for each net that names none; empty: each net's own.
-        data: name of the data set.
+        data: name of the data set, or ``folder:PATH`` for a folder of images by class.
         epochs: passes over the training images, an int > 0.
         seeds: repetitions of each variant, an int > 0; they have the seeds 0, 1, 2, ...
         batch_size: images per step, an int > 0.

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flexpool.lab.data import short
+from flexpool.lab.data.folder import PREFIX as FOLDER
+
 __all__ = ["PROCEDURE", "RunConfig", "Variant"]
 
 # Raised whenever a change to the laboratory makes the same settings train to other numbers, so that
@@ -75,7 +78,7 @@ class RunConfig:
     Attributes:
         net: one of ``NETS``.
         downsampling: one of ``DOWNSAMPLINGS``.
-        data: name of the data set.
+        data: name of the data set; of a folder of images, ``folder:`` and its full path.
         data_fingerprint: SHA-256 over the images and labels.
         seed: the repetition, an int >= 0; see ``flexpool.lab.seeds``.
         epochs: passes over the training images.
@@ -129,6 +132,9 @@ class RunConfig:
     def id(self) -> str:
         """Hash of all fields: the same id means the same numbers."""
         fields = dataclasses.asdict(self)
+        if self.data.startswith(FOLDER):
+            # Where a folder of images lies does not matter: the fingerprint says what is in it.
+            fields["data"] = FOLDER
         for name, value in _LATER.items():
             if fields[name] == value:
                 del fields[name]
@@ -138,7 +144,7 @@ class RunConfig:
     @property
     def folder(self) -> str:
         """Name of the run's folder: readable first, unique by its id."""
-        parts = [self.net, self.downsampling, self.data, f"seed{self.seed}", self.id]
+        parts = [self.net, self.downsampling, short(self.data), f"seed{self.seed}", self.id]
         if self.framework != "torch":
             parts.insert(0, self.framework)
         return "-".join(parts)

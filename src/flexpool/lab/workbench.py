@@ -68,14 +68,14 @@ class Workbench:
         self.store = Store(self.out)
         self.store.prepare()
         self.data_dir = None if data_dir is None else Path(data_dir)
-        self.dataset: Dataset = datasets.load(recipe.data, self.data_dir)
+        self.dataset: Dataset = datasets.load(recipe.data, self.data_dir, recipe.resize)
 
     def config(self, variant: Variant, seed: int) -> RunConfig:
         """Return the configuration of one run."""
         return RunConfig(
             net=variant.net,
             downsampling=variant.downsampling,
-            data=self.recipe.data,
+            data=self.dataset.name,
             data_fingerprint=self.dataset.fingerprint,
             seed=seed,
             epochs=self.recipe.epochs,

@@ -59,7 +59,7 @@ def test_an_unknown_name_gets_the_nearest_and_all() -> None:
         data.load("fashion-mnist")
     assert str(caught.value) == (
         "data.load: unknown data set 'fashion-mnist'. Did you mean 'fashion_mnist'? "
-        "Known: digits, mnist, fashion_mnist."
+        "Known: digits, mnist, fashion_mnist, cifar10, cifar100, cifar100-coarse, folder:PATH."
     )
 
 
@@ -74,13 +74,20 @@ def test_available_lists_the_published_sets_in_order() -> None:
         ("digits", 1257, 540, (1, 28, 28), 10),
         ("mnist", 60000, 10000, (1, 28, 28), 10),
         ("fashion_mnist", 60000, 10000, (1, 28, 28), 10),
+        ("cifar10", 50000, 10000, (3, 32, 32), 10),
+        ("cifar100", 50000, 10000, (3, 32, 32), 100),
+        ("cifar100-coarse", 50000, 10000, (3, 32, 32), 20),
     ]
     assert [row.where for row in rows] == [
         "embedded",
         "to be downloaded (12 MB)",
         "to be downloaded (31 MB)",
+        "to be downloaded (171 MB)",
+        "to be downloaded (169 MB)",
+        "to be downloaded (169 MB)",
     ]
-    assert [row.licence for row in rows] == ["CC BY 4.0", "CC BY-SA 3.0", "MIT"]
+    licences = ["CC BY 4.0", "CC BY-SA 3.0", "MIT", *["none stated"] * 3]
+    assert [row.licence for row in rows] == licences
 
 
 def test_available_says_what_is_here_and_what_is_missing(

@@ -1,6 +1,7 @@
 """Data sets for the laboratory, by name: found on disk or downloaded, verified, in NumPy arrays.
 
-Looked for in `data_dir` (or the folder in FLEXPOOL_DATA_DIR), then in the cache
+``folder:PATH`` names a folder of the user's own images by class. The published ones are looked for
+in `data_dir` (or the folder in FLEXPOOL_DATA_DIR), then in the cache
 (FLEXPOOL_CACHE_DIR, or the user's cache folder), then on the web.
 """
 
@@ -8,23 +9,25 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from flexpool.errors import ArgumentError, called, expected
 from flexpool.lab.data import registry
 from flexpool.lab.data.dataset import Dataset
+from flexpool.lab.data.folder import FolderSet, short
 from flexpool.lab.data.locate import cache_folder, data_folder
 from flexpool.lab.data.picture import draw
+from flexpool.lab.options import check_int
 
-__all__ = ["Dataset", "Row", "available", "load", "show"]
+__all__ = ["Dataset", "Row", "available", "draw", "load", "short", "show"]
 
 _PathLike = str | os.PathLike[str]
 
 # More would make an image taller than a screen shows and a browser likes.
 _MOST = 400
 
-_loaded: dict[tuple[str, Path | None, Path], Dataset] = {}
+_loaded: dict[tuple[object, ...], Dataset] = {}
 _lock = threading.RLock()
 
 
@@ -51,20 +54,27 @@ class Row:
     licence: str
 
 
-def load(name: str, data_dir: _PathLike | None = None) -> Dataset:
+def load(name: str, data_dir: _PathLike | None = None, resize: int | None = None) -> Dataset:
     """Load a data set; the second time in a process costs nothing, and reads no file.
 
     Args:
-        name: one of the names that `available` lists.
+        name: one of the names that `available` lists, or ``folder:PATH`` for the images in
+            ``PATH/train/CLASS`` and ``PATH/test/CLASS``, or in ``PATH/CLASS`` alone, a fifth of
+            which is then set aside for testing.
         data_dir: folder with the files; default: the one in FLEXPOOL_DATA_DIR, if any.
+        resize: height and width that the images will have in use, an int > 0. Those of a folder
+            are brought there on reading if they are of several sizes, or larger; all others are
+            given as they are.
 
     Returns:
         The data set; its arrays are read-only and shared by all callers.
 
     Raises:
-        ArgumentError: if there is no data set of that name, or `data_dir` is not a path.
+        ArgumentError: if there is no data set of that name, `data_dir` is not a path, or `resize`
+            lies outside its domain.
         DataError: if `data_dir` does not exist, a file in it is not the published one, or a missing
-            file cannot be downloaded.
+            file cannot be downloaded; if a folder has fewer than two classes, or images that are
+            damaged, of several sizes without `resize`, or too many for the memory.
         StorageError: if a download cannot be stored.
 
     Example:
@@ -73,18 +83,19 @@ def load(name: str, data_dir: _PathLike | None = None) -> Dataset:
         ((1257, 1, 28, 28), dtype('uint8'), (540, 1, 28, 28))
     """
     with called("data.load"):
-        return _load(name, data_dir)
+        return _load(name, data_dir, resize)
 
 
-def available(data_dir: _PathLike | None = None) -> list[Row]:
+def available(data_dir: _PathLike | None = None, names: Sequence[str] = ()) -> list[Row]:
     """List the data sets and where they are, without downloading or loading them.
 
     Args:
         data_dir: as for `load`.
+        names: those to list, ``folder:PATH`` among them if wanted; none: all that have names.
 
     Raises:
-        ArgumentError: if `data_dir` is not a path.
-        DataError: if `data_dir` does not exist.
+        ArgumentError: if `data_dir` is not a path, or a name is unknown.
+        DataError: if `data_dir` does not exist, or a folder that is named holds no classes.
 
     Example:
         >>> [row.where for row in available() if row.name == "digits"]
@@ -94,19 +105,26 @@ def available(data_dir: _PathLike | None = None) -> list[Row]:
         folder = data_folder(data_dir)
         return [
             Row(
-                name=name,
-                train=kind.about.train,
-                test=kind.about.test,
-                shape=kind.about.shape,
-                classes=kind.about.classes,
+                name=about.name,
+                train=about.train,
+                test=about.test,
+                shape=about.shape,
+                classes=about.classes,
                 where=kind.where(folder),
-                licence=kind.about.licence,
+                licence=about.licence,
             )
-            for name, kind in registry.KINDS.items()
+            for kind in map(registry.find, names or registry.KINDS)
+            for about in [kind.about]
         ]
 
 
-def show(name: str, data_dir: _PathLike | None = None, count: int = 40, seed: int = 0) -> bytes:
+def show(
+    name: str,
+    data_dir: _PathLike | None = None,
+    count: int = 40,
+    seed: int = 0,
+    resize: int | None = None,
+) -> bytes:
     """Draw training images with their classes.
 
     Args:
@@ -114,6 +132,7 @@ def show(name: str, data_dir: _PathLike | None = None, count: int = 40, seed: in
         data_dir: as for `load`.
         count: number of images, 1..400; from the number of classes on, each class is present.
         seed: which images are drawn, an int >= 0.
+        resize: as for `load`.
 
     Returns:
         A PNG file; the same bytes for the same arguments.
@@ -128,16 +147,20 @@ def show(name: str, data_dir: _PathLike | None = None, count: int = 40, seed: in
     """
     with called("data.show"):
         _check(count, seed)
-        return draw(_load(name, data_dir), count, seed)
+        return draw(_load(name, data_dir, resize), count, seed)
 
 
-def _load(name: str, data_dir: _PathLike | None) -> Dataset:
+def _load(name: str, data_dir: _PathLike | None, resize: int | None) -> Dataset:
     if not isinstance(name, str):
         raise ArgumentError(expected("name", "to be a str", name, "See data.available()."))
-    kind = registry.find(name)
+    if resize is not None:
+        check_int("resize", resize)
+    kind = registry.find(name, resize)
     folder = data_folder(data_dir)
     # The cache folder counts too, since it can be changed while the process runs.
-    key = (name, folder, cache_folder())
+    key: tuple[object, ...] = (name, folder, cache_folder())
+    if isinstance(kind, FolderSet):  # whose files can be changed as well
+        key = (kind, kind.signature)
     with _lock:
         if key not in _loaded:
             _loaded[key] = kind.load(folder)

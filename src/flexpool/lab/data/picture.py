@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flexpool.lab.data.dataset import Dataset
+from flexpool.lab.data.folder import short
 
 __all__ = ["choose", "draw"]
 
@@ -91,7 +92,7 @@ def draw(data: Dataset, count: int, seed: int) -> bytes:
         if tile.baseline is not None:
             middle = tile.x + _TILE / 2
             axes.text(middle, tile.baseline, _short(tile.name), size=8.5, color=_INK, ha="center")
-    axes.text(_MARGIN, _MARGIN, data.name, size=15, weight="bold", color=_INK, va="top")
+    axes.text(_MARGIN, _MARGIN, short(data.name), size=15, weight="bold", color=_INK, va="top")
     axes.text(_MARGIN, _MARGIN + 42, _facts(data, len(tiles)), size=8.5, color=_PALE, va="top")
     file = io.BytesIO()
     # No software version in the file: the same picture is the same bytes.

@@ -6,6 +6,7 @@ import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flexpool.errors import DataError
 from flexpool.lab import data
 from flexpool.lab.recipe import RunConfig
 from flexpool.lab.recording import Recording
@@ -33,8 +34,17 @@ class Job:
     recording: Recording = field(default_factory=lambda: Recording(keep=0))
 
     def run(self, config: RunConfig, on_progress: OnProgress) -> Record:
-        """Train one configuration, or return its record if it is there already."""
-        dataset = data.load(config.data, self.data_dir)
+        """Train one configuration, or return its record if it is there already.
+
+        Raises:
+            DataError: if the data are not those that the configuration was made for.
+        """
+        dataset = data.load(config.data, self.data_dir, config.resize)
+        if dataset.fingerprint != config.data_fingerprint:
+            raise DataError(
+                f"{config.data} was changed since this comparison began. Start it again: runs on "
+                "the earlier data are kept apart."
+            )
         trainer = importlib.import_module(TRAINERS[config.framework])
         store = Store(self.out)
         record: Record = trainer.run(config, dataset, store, on_progress, self.recording)

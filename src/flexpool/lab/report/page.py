@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
+from collections.abc import Mapping
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,8 +17,13 @@ from flexpool.lab.report.rows import HEADINGS, rows
 __all__ = ["render"]
 
 
-def render(comparison: Comparison) -> str:
-    """Return the page as one string: charts, their script and all texts."""
+def render(comparison: Comparison, portraits: Mapping[str, bytes]) -> str:
+    """Return the page as one string: charts, their script, pictures and all texts.
+
+    Args:
+        comparison: what to show.
+        portraits: PNG files of single nets, by what to call each.
+    """
     environment = Environment(
         loader=PackageLoader("flexpool.lab", "report"),
         autoescape=True,
@@ -30,6 +37,7 @@ def render(comparison: Comparison) -> str:
         headings=HEADINGS,
         rows=rows(comparison),
         charts={heading: Markup(chart) for heading, chart in charts(comparison).items()},
+        portraits={name: base64.b64encode(png).decode() for name, png in portraits.items()},
         plotly=Markup(get_plotlyjs()),
         comparison=comparison.to_dict(),
         made=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
