@@ -6,6 +6,7 @@ With ``axes`` they take arrays of any axes, such as an image (H, W, colours) wit
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
@@ -466,6 +467,10 @@ def _sliding(
     parameters: dict[str, Any],
     indices: bool = False,
 ) -> Any:
+    if backend == "auto" and seed is None and not indices and _is_tensor(x):
+        small = _small(x, operator, where, dimensions, parameters)
+        if small is not None:
+            return small
     ops = _library_of(x)
     count = _dimensions(x, dimensions, where[0])
     plain, arrays = _sorted(operator, parameters)
@@ -474,6 +479,30 @@ def _sliding(
     if indices:
         return ops.pool_with_indices(x, spec)
     return ops.pool(x, spec, arrays, seed)
+
+
+def _small(
+    x: Any,
+    operator: Any,
+    where: tuple[Any, ...],
+    dimensions: int | None,
+    parameters: dict[str, Any],
+) -> Any:
+    """Leave a small tensor to PyTorch where that computes the same sooner; else give None."""
+    from flexpool import torch_small
+
+    if not torch_small.is_small(x):
+        return None
+    count = _dimensions(x, dimensions, where[0])
+    try:
+        theirs = torch_small.called_with(operator, count, *where, **parameters)
+    except TypeError:  # an argument that has no hash
+        return None
+    if theirs is None:
+        return None
+    with contextlib.suppress(RuntimeError):  # the errors are ours
+        return theirs(x)
+    return None
 
 
 def _adaptive(

@@ -15,9 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flexpool import calls
+from flexpool.declare import Option, as_operator, operators
 from flexpool.window import Window
 
-__all__ = ["MOST", "MOST_CHANNELS_LAST", "by_torch", "is_small", "nothing_handed_over"]
+__all__ = [
+    "MOST",
+    "MOST_CHANNELS_LAST",
+    "by_torch",
+    "called_with",
+    "is_small",
+    "nothing_handed_over",
+]
 
 # As many elements as PyTorch is surely faster for, with and without a backward pass: ours takes 20
 # and 60 microseconds whatever the size.
@@ -49,6 +58,31 @@ def nothing_handed_over() -> Iterator[None]:
         yield
     finally:
         MOST, MOST_CHANNELS_LAST = before
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def called_with(
+    operator: object, dimensions: int, *where: Any, **plain: Any
+) -> Callable[[Tensor], Tensor] | None:
+    """Give what PyTorch calls a pooling by a function, or None; see :func:`by_torch`.
+
+    Args:
+        operator: a name or an operator.
+        dimensions: of the window.
+        where: the window's arguments.
+        plain: the operator's.
+
+    Raises:
+        ArgumentError: if an argument is outside its domain.
+        TypeError: if one cannot be looked up, such as a list.
+    """
+    chosen, given = as_operator(operator), tuple(plain.items())
+    call = calls.call_of(calls.sliding_spec(chosen, dimensions, where, given, (), "auto"))
+    if operators().get(chosen.name) is not chosen or not isinstance(call.window, Window):
+        return None
+    arguments = chosen.arguments.items()
+    options = {n: a.default for n, a in arguments if isinstance(a, Option)} | plain
+    return by_torch(chosen.name, call.window, tuple(options.items()))
 
 
 @functools.lru_cache(maxsize=1024, typed=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from flexpool.lab import data
+from flexpool.lab import data, training
 from flexpool.lab.data import Dataset
 from flexpool.lab.recipe import RunConfig
 
@@ -53,3 +53,10 @@ def config(few: Dataset) -> Callable[..., RunConfig]:
         return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def always_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs keep a checkpoint after each batch, not only when some seconds have passed."""
+    monkeypatch.setattr(training, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(training, "_TRAINING_PER_SAVING", 0.0)

@@ -62,9 +62,8 @@ def test_evaluate_prints_what_it_found(out: Path) -> None:
     )
     lines = [line.split() for line in printed.splitlines()]
     for number, each in enumerate(found.classes):
-        assert [str(number), str(each.n), f"{each.accuracy:.4f}"] in [line[:3] for line in lines]
-        counts = [str(count or "·") for count in found.confusion[number]]
-        assert [str(number), *counts] in lines
+        counts = [str(count or "·") for count in found.confusion.counts[number]]
+        assert [str(number), *counts, f"{each.accuracy:.3f}"] in lines
     plain = json.loads(flexpool("evaluate", "lenet5", "--out", out, "--data", "digits", "--json"))
     assert plain == json.loads(json.dumps(found.to_dict()))
 

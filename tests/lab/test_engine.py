@@ -89,7 +89,7 @@ def test_max_trains_to_torchs_numbers(monkeypatch, request, config, net, scaling
     ("name", "layer"), [("avg", flexpool.nn.AvgPool2d), ("sum", flexpool.nn.SumPool2d)]
 )
 def test_so_do_avg_and_sum(monkeypatch, config, few, name, layer, scaling):
-    """If this changes, PROCEDURE in ``lab/recipe.py`` has to be raised."""
+    """If this changes, PROCEDURE in ``lab/run_config.py`` has to be raised."""
     settings = config(downsampling=name, scaling=scaling)
     ours = trained(settings, few, layer)
     with_torchs(monkeypatch, name)

@@ -45,7 +45,7 @@ def test_classes_and_confusion_by_hand(out: Path) -> None:
     )
     found = lab.evaluate(net, few)
     predicted = net.predict(few.test_images).argmax(axis=1)
-    for number, row in enumerate(found.confusion):
+    for number, row in enumerate(found.confusion.counts):
         own = predicted[few.test_labels == number]
         assert list(row) == np.bincount(own, minlength=10).tolist()
         result = found.classes[number]
@@ -55,7 +55,7 @@ def test_classes_and_confusion_by_hand(out: Path) -> None:
         else:
             assert result.accuracy == (own == number).mean()
     assert json.loads(json.dumps(found.to_dict()))["confusion"] == [
-        list(r) for r in found.confusion
+        list(r) for r in found.confusion.counts
     ]
 
 

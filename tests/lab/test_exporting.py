@@ -171,7 +171,7 @@ def test_bad_arguments(out: Path, tmp_path: Path) -> None:
     for arguments, message in (
         ({}, "expected onnx, safetensors or torch_export to name at least one file, got None."),
         ({"onnx": path, "input": "bytes"}, "unknown input 'bytes'. Known: pixels, scaled."),
-        ({"onnx": path, "samples": -1}, "expected samples to be an int > -1, got -1."),
+        ({"onnx": path, "samples": -1}, "expected samples to be an int >= 0, got -1."),
     ):
         with pytest.raises(ArgumentError) as caught:
             lab.export("lenet5-max", out=out, **arguments)  # type: ignore[arg-type]

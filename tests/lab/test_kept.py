@@ -20,7 +20,8 @@ from flexpool.lab import nets
 from flexpool.lab.data import load as load_data
 from flexpool.lab.downsampling import DOWNSAMPLINGS
 from flexpool.lab.loop import scaling
-from flexpool.lab.store import Checkpoint, Store
+from flexpool.lab.store import Store
+from flexpool.lab.training import failed
 from lab.trained import config_of, published
 
 
@@ -39,8 +40,8 @@ def copy(out: Path, tmp_path: Path) -> Path:
     (run,) = out.glob("runs/lenet5-max*")
     target = tmp_path / "runs" / run.name
     target.mkdir(parents=True)
-    for file in run.iterdir():
-        (target / file.name).write_bytes(file.read_bytes())
+    for name in ("config.json", "inputs.json", "result.json", "weights.safetensors"):
+        (target / name).write_bytes((run / name).read_bytes())
     return target
 
 
@@ -128,20 +129,30 @@ def test_every_downsampling_is_given_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("framework", ["torch", "numpy"])
-def test_a_checkpoint_stands_for_itself(out: Path, tmp_path: Path, framework: str) -> None:
-    name = "lenet5-max" if framework == "torch" else "numpy"
-    net = lab.load(name, out=out)
-    own, others = ("model.", "optimiser.0.exp_avg") if framework == "torch" else ("net.", "steps.")
-    state = {own + key: np.asarray(value) for key, value in net.model.state_dict().items()}
-    store = Store(tmp_path)
-    with store.claim(net.config):
-        checkpoint = Checkpoint((), state | {others: np.zeros(3, np.float32)}, net.inputs)
-        store.save_checkpoint(net.config, checkpoint)
-        (file,) = tmp_path.rglob("*.safetensors")
+def test_checkpoints_and_the_best_stand_for_themselves(tmp_path: Path, framework: str) -> None:
+    record = lab.train(epochs=2, framework=framework, out=tmp_path, progress=False)
+    net = lab.load(record.config.id, out=tmp_path)
+    assert (net.framework, net.source.name) == (framework, "weights.safetensors")
+    folder = net.source.parent
+    first, last = (
+        sorted(folder.glob(f"checkpoints/epoch0{epoch}-batch00020*"))[0] for epoch in (1, 2)
+    )
+    for file, epoch in ((first, 1), (last, 2), (folder / "best.safetensors", 2)):
         again = lab.load(file)
-    assert (again.source, again.config, again.inputs) == (file, net.config, net.inputs)
-    images = load_data("digits").test_images[:20]
-    np.testing.assert_array_equal(again.logits(images), net.logits(images))
+        assert (again.source, again.config, again.inputs) == (file, net.config, net.inputs)
+        assert again.framework == framework
+        assert accuracy(again) == record.curve[epoch - 1].test_accuracy
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-1] + bytes([whole[-1] ^ 64]))  # one bit of one number
+    with pytest.raises(StorageError) as caught:
+        lab.load(last)
+    assert f"{last} is damaged: its checksum is another one." in str(caught.value)
+    last.write_bytes(whole[:-1])
+    with pytest.raises(StorageError) as caught:
+        lab.load(last)
+    assert f"{last} is damaged or no file of safetensors (" in str(caught.value)
+    beside = str(caught.value).partition(". Use ")[2].removesuffix(", which is whole.")
+    assert accuracy(lab.load(beside)) > 0.1
 
 
 def test_an_unfinished_run_points_to_its_newest_whole_checkpoint(out: Path, tmp_path: Path) -> None:
@@ -259,6 +270,10 @@ def test_facts_that_do_not_fit_are_refused(copy: Path) -> None:
     (copy / "config.json").write_text(json.dumps(config | {"net": "lenet6"}))
     with pytest.raises(ArgumentError, match="cannot build the net of .*unknown net 'lenet6'"):
         lab.load(copy)
+    for wrong in ({"net": ["lenet5"]}, {"resize": "20"}, {"resize": True}, {"framework": "tf"}):
+        (copy / "config.json").write_text(json.dumps(config | wrong))
+        with pytest.raises(StorageError, match=r"weights\.safetensors is of no run there is: RunC"):
+            lab.load(copy)
 
 
 def test_a_file_must_say_of_what_net_it_is(copy: Path) -> None:
@@ -312,8 +327,6 @@ def test_what_is_no_run_is_refused(out: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_that_broke_has_no_weights(tmp_path: Path) -> None:
-    from flexpool.lab.loop import failed
-
     store, config = Store(tmp_path), config_of("lenet5")
     with store.claim(config):
         failed(config, store, "RuntimeError: no memory")

@@ -39,7 +39,7 @@ def assert_whole(out):
     for folder in out.glob("runs/[!.]*"):
         assert {path.name for path in folder.iterdir()} == {
             *("config.json", "inputs.json", "environment.json", "curve.csv", "result.json"),
-            "weights.safetensors",
+            *("confusion.csv", "weights.safetensors", "best.safetensors"),
         }
     with contextlib.suppress(FileNotFoundError):
         json.loads((out / "comparison.json").read_text())

@@ -100,9 +100,8 @@ def test_ordinary_images_are_evaluated_as_before(few):
 )
 @pytest.mark.parametrize("framework", ["torch", "numpy"])
 def test_a_run_cut_short_goes_on_to_the_same_numbers(
-    tmp_path, config, few, monkeypatch, settings, framework
+    tmp_path, config, few, always_keep, settings, framework
 ):
-    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     run = {"torch": train.run, "numpy": train_numpy.run}[framework]
     plan = config(epochs=4, framework=framework, **settings)
     whole = run(plan, few, Store(tmp_path / "whole"))
@@ -128,9 +127,8 @@ def test_both_frameworks_follow_the_settings_alike(tmp_path, config, few):
 
 
 @pytest.mark.parametrize("net", ["resnet20", "lenet5-1998"])
-def test_other_nets_train_and_resume(tmp_path, config, few, monkeypatch, net):
+def test_other_nets_train_and_resume(tmp_path, config, few, always_keep, net):
     """With normalisation, whose running means are part of the state; with partial connections."""
-    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     tiny = dataclasses.replace(few, train_images=few.train_images[:64, :, ::2, ::2])
     tiny = dataclasses.replace(
         tiny, train_labels=few.train_labels[:64], test_images=few.test_images[:, :, ::2, ::2]
@@ -156,7 +154,7 @@ def test_settings_at_their_old_values_leave_the_id_as_it_was(config):
     later = {
         **{"framework": "torch", "optimiser": "adam", "momentum": 0.0, "weight_decay": 0.0},
         **{"schedule": "constant", "milestones": (), "drop": 0.1, "initialisation": "own"},
-        "resize": None,
+        **{"resize": None, "precision": "float32", "validation": 0.0, "patience": None},
     }
     fields = {field.name for field in dataclasses.fields(RunConfig)}
     first = {"net", "downsampling", "data", "data_fingerprint", "seed", "epochs", "batch_size"}
@@ -172,7 +170,7 @@ def test_runs_from_before_these_settings_are_still_read(tmp_path, config, few):
     old = json.loads(path.read_text())
     for name in ("optimiser", "momentum", "weight_decay", "schedule", "milestones", "drop"):
         del old[name]
-    del old["initialisation"], old["resize"]
+    del old["initialisation"], old["resize"], old["precision"], old["validation"], old["patience"]
     path.write_text(json.dumps(old))
     assert store.find(record.config) == record
 
@@ -187,7 +185,8 @@ def test_the_laboratorys_functions_take_them(tmp_path):
     settings = {"epochs": 1, "batch_size": 200, "out": tmp_path, "progress": False, "lr": 0.1}
     given = {"optimiser": "sgd", "momentum": 0.5, "weight_decay": 0.01, "resize": 24}
     given |= {"schedule": "steps", "milestones": (1,), "drop": 0.5}
-    given |= {"initialisation": "xavier-uniform"}
+    given |= {"initialisation": "xavier-uniform", "precision": "bfloat16"}
+    given |= {"validation": 0.25, "patience": 2}
     record = lab.train("lenet5", **settings, **given)
     assert {name: getattr(record.config, name) for name in given} == given
     comparison = lab.compare(net="lenet5", seeds=1, workers=1, **settings, **given)

@@ -10,7 +10,7 @@ import torch
 
 from flexpool.errors import StorageError
 from flexpool.lab import files
-from flexpool.lab.store import Checkpoint, Epoch, Record, Store
+from flexpool.lab.store import Epoch, Record, Store
 
 CURVE = (
     Epoch(1, 2.25, 0.1, 2.0, 0.25, 0.5, 0.125),
@@ -94,17 +94,6 @@ def test_a_damaged_run_is_named_with_a_remedy(tmp_path, record, name, damage):
         store.find(record.config)
     assert str(path.parent) in str(caught.value)
     assert "Remove that folder and start again" in str(caught.value)
-
-
-def test_a_checkpoint_comes_back(tmp_path, record):
-    store = Store(tmp_path)
-    with store.claim(record.config):
-        assert store.load_checkpoint(record.config) is None
-        store.save_checkpoint(record.config, Checkpoint(CURVE, {"a": torch.arange(3)}))
-        kept = store.load_checkpoint(record.config)
-    assert kept.curve == CURVE
-    assert torch.equal(kept.tensors["a"], torch.arange(3))
-    assert store.unfinished() == {record.config.folder: 2}
 
 
 def test_who_comes_second_waits_and_finds_the_run_finished(tmp_path, record):

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from flexpool.errors import ArgumentError, StorageError
-from flexpool.lab import loop, nets
+from flexpool.lab import nets
 from flexpool.lab import train_torch as train
 from flexpool.lab.seeds import derive
 from flexpool.lab.store import Store
@@ -21,11 +21,6 @@ def without_time(record):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path)
-
-
-@pytest.fixture
-def always_keep(monkeypatch):
-    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
 
 class StopError(BaseException):
@@ -121,17 +116,6 @@ def test_a_run_cut_short_goes_on_to_the_same_numbers(tmp_path, config, few, alwa
     assert min(seen) > 2.0, "it began anew instead of going on"
     assert without_time(resumed) == without_time(whole)
     assert store.unfinished() == {}
-
-
-def test_a_damaged_checkpoint_only_costs_time(tmp_path, config, few, always_keep):
-    settings, store = config(epochs=3), Store(tmp_path)
-    with pytest.raises(StopError):
-        train.run(settings, few, store, stopping_after(2.0))
-    (checkpoint,) = tmp_path.glob("runs/.partial/*/checkpoint.safetensors")
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    assert store.unfinished() == {checkpoint.parent.name: 0}
-    whole = train.run(settings, few, Store(tmp_path / "whole"))
-    assert without_time(train.run(settings, few, store)) == without_time(whole)
 
 
 def test_a_finished_run_is_not_trained_again(store, config, few):

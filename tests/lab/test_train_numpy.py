@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from flexpool import lab
 from flexpool.errors import ArgumentError
-from flexpool.lab import loop, train_numpy, train_torch
+from flexpool.lab import train_numpy, train_torch
 from flexpool.lab.recipe import RunConfig
 from flexpool.lab.store import Store
 from flexpool.numpy import nets
@@ -43,8 +43,7 @@ def test_the_curve_is_torchs(tmp_path, config, from_zero, few):
     net.load_state_dict(other)
 
 
-def test_a_run_that_was_cut_goes_on_to_the_same_numbers(tmp_path, from_zero, few, monkeypatch):
-    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+def test_a_run_that_was_cut_goes_on_to_the_same_numbers(tmp_path, from_zero, few, always_keep):
     settings = from_zero(epochs=3, downsampling="stochastic")
 
     def stop(progress):

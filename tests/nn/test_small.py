@@ -5,8 +5,9 @@ import copy
 import pytest
 import torch
 
+import flexpool
 from flexpool import nn, torch_small
-from flexpool.errors import ShapeError
+from flexpool.errors import ArgumentError, ShapeError
 from flexpool.torch_small import by_torch, is_small
 from flexpool.window import window
 
@@ -118,3 +119,60 @@ def test_one_line_of_windows_with_a_divisor_is_not_torchs():
     options = (("count_include_pad", True), ("divisor_override", 2))
     assert by_torch("avg", window(1, 2), options) is None
     assert by_torch("max", window(4, 2), ()) is None
+
+
+def _largest(x):
+    return x.max()
+
+
+@pytest.fixture
+def handed_by_functions(handed):
+    torch_small.called_with.cache_clear()
+    yield handed
+    torch_small.called_with.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("call", "who"),
+    [
+        (lambda x, **k: flexpool.max_pool(x, 2, **k), ["max"]),
+        (lambda x, **k: flexpool.max_pool(x, (2, 3), (1, 2), 1, 1, True, **k), ["max"]),
+        (lambda x, **k: flexpool.avg_pool(x, 2, padding=1, count_include_pad=False, **k), ["avg"]),
+        (lambda x, **k: flexpool.pool(x[0], "avg", 2, dimensions=1, **k), ["avg"]),
+        (lambda x, **k: flexpool.pool(x[0, 0], "max", 3, axes=(0, 1), **k), ["max"]),
+        (lambda x, **k: flexpool.max_pool(x, [2, 2], **k), []),  # a list cannot be looked up
+        (lambda x, **k: flexpool.soft_pool(x, 2, **k), []),
+        (lambda x, **k: flexpool.avg_pool(x, 2, dilation=2, **k), []),
+        (lambda x, **k: flexpool.max_pool(x, 2, padding="same", **k), []),
+        (lambda x, **k: flexpool.max_pool(x, 2, return_indices=True, **k)[0], []),
+        (lambda x, **k: flexpool.pool(x, _largest, 2, **k), []),
+    ],
+)
+def test_functions_leave_small_tensors_too(handed_by_functions, call, who):
+    x = torch.randn(1, 3, 5, 6, generator=torch.Generator().manual_seed(0))
+    wanted = call(x, backend="eager")
+    assert handed_by_functions == []
+    torch.testing.assert_close(call(x), wanted)
+    torch.testing.assert_close(call(x), wanted)
+    assert handed_by_functions == who * 2
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"kernel_size": 2, "padding": 0}, {"kernel_size": 2, "padding": False}),
+        ({"kernel_size": 2, "ceil_mode": False}, {"kernel_size": 2, "ceil_mode": 0}),
+    ],
+)
+def test_what_equals_an_argument_is_not_taken_for_it(first, then):
+    x = torch.zeros(1, 1, 4, 4)
+    flexpool.max_pool(x, **first)
+    with pytest.raises(ArgumentError, match=r"^max_pool: expected"):
+        flexpool.max_pool(x, **then)
+
+
+def test_refused_small_or_not():
+    with pytest.raises(ArgumentError, match="avg_pool: unknown argument 'p'"):
+        flexpool.avg_pool(torch.zeros(1, 1, 4, 4), 2, p=3)
+    with pytest.raises(ShapeError, match="max_pool: expected"):
+        flexpool.max_pool(torch.zeros(1, 1, 4, 4), 9)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,9 +19,33 @@ from flexpool.cli.operators import list_operators, show
 from flexpool.cli.pages import pages
 from flexpool.cli.pictures import pictures
 from flexpool.cli.reproduce import reproduce
+from flexpool.cli.settings import (
+    DATA,
+    CheckpointEvery,
+    DataDir,
+    Device,
+    Drop,
+    Initialisation,
+    Keep,
+    LogEvery,
+    Milestones,
+    Momentum,
+    Optimiser,
+    Out,
+    Patience,
+    Precision,
+    Resize,
+    Schedule,
+    TensorBoard,
+    Threads,
+    Validation,
+    WeightDecay,
+    ints,
+)
 from flexpool.cli.terminal import WIDE, page, reported
+from flexpool.cli.train import train
 from flexpool.cli.warm_up import warm_up
-from flexpool.errors import ArgumentError, StorageError, expected
+from flexpool.errors import StorageError
 
 if TYPE_CHECKING:
     from flexpool.lab import Comparison, Record
@@ -30,8 +53,6 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 FAILED_RUNS = 1
-
-DATA = "Data set; see `flexpool data list`. Your own images: folder:PATH."
 
 OPERATORS = "Operators"
 EXPERIMENTS = "Experiments"
@@ -51,30 +72,6 @@ app.command("warm-up", rich_help_panel=OPERATORS)(warm_up)
 app.command("pages", rich_help_panel=OPERATORS)(pages)
 app.command("bench", rich_help_panel=OPERATORS)(bench)
 app.command("net", rich_help_panel=EXPERIMENTS)(show_net)
-
-Out = Annotated[Path, typer.Option("--out", help="Folder of the results.", show_default=True)]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Where to look for data files first.", envvar="FLEXPOOL_DATA_DIR"),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Threads = Annotated[int, typer.Option(help="CPU threads of each run; part of what it computes.")]
-Optimiser = Annotated[str | None, typer.Option(help="adam or sgd.")]
-Momentum = Annotated[float | None, typer.Option(help="SGD's momentum.")]
-WeightDecay = Annotated[float | None, typer.Option(help="Part of each weight in its gradient.")]
-Schedule = Annotated[
-    str | None, typer.Option(help="The rate over the epochs: constant, steps or cosine.")
-]
-Milestones = Annotated[
-    str | None, typer.Option(help="For steps: epochs after which the rate drops, as 100,150.")
-]
-Drop = Annotated[float | None, typer.Option(help="For steps: the factor.")]
-Initialisation = Annotated[
-    str | None, typer.Option(help="own, standard, xavier-uniform or kaiming-uniform.")
-]
-Resize = Annotated[
-    int | None, typer.Option(help="Height and width to bring images to, on the fly.")
-]
 
 
 def _print_version(wanted: bool) -> None:
@@ -102,9 +99,7 @@ def compare(
             help="A shipped recipe, such as lenet5-digits or nin-fashion, or a TOML file."
         ),
     ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Data set; see `flexpool data list`. Your own: folder:PATH.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(help=DATA)] = None,
     net: Annotated[
         str | None, typer.Option(help="Nets, as net or net/downsampling, with commas between.")
     ] = None,
@@ -125,11 +120,18 @@ def compare(
     drop: Drop = None,
     initialisation: Initialisation = None,
     resize: Resize = None,
+    precision: Precision = None,
+    validation: Validation = None,
+    patience: Patience = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
     threads: Threads = 1,
     device: Device = "auto",
     out: Out = Path("results"),
     data_dir: DataDir = None,
+    checkpoint_every: CheckpointEvery = None,
+    keep: Keep = 0,
+    log_every: LogEvery = None,
+    tensorboard: TensorBoard = False,
 ) -> None:
     """Train nets with each downsampling over several seeds, and say which is better.
 
@@ -153,81 +155,29 @@ def compare(
         momentum=momentum,
         weight_decay=weight_decay,
         schedule=schedule,
-        milestones=_ints("--milestones", milestones),
+        milestones=ints("--milestones", milestones),
         drop=drop,
         initialisation=initialisation,
         resize=resize,
+        precision=precision,
+        validation=validation,
+        patience=patience,
         workers=workers,
         threads=threads,
         device=device,
         out=out,
         data_dir=data_dir,
+        checkpoint_every=checkpoint_every,
+        keep=keep,
+        log_every=log_every,
+        tensorboard=tensorboard,
     )
     _show_comparison(comparison, out)
     if any(record.status == "error" for record in comparison.failures):
         raise typer.Exit(FAILED_RUNS)
 
 
-@app.command(rich_help_panel=EXPERIMENTS)
-@reported
-def train(
-    net: Annotated[str, typer.Option(help="The net, as net or net/downsampling.")] = "lenet5",
-    downsampling: Annotated[str | None, typer.Option(help="Default: the net's own.")] = None,
-    data: Annotated[
-        str, typer.Option(help="Data set; see `flexpool data list`. Your own: folder:PATH.")
-    ] = "digits",
-    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 10,
-    seed: Annotated[int, typer.Option(help="The repetition: which random numbers it has.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 64,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.001,
-    scaling: Annotated[str, typer.Option(help="Pixels: standard, unit or raw.")] = "standard",
-    framework: Annotated[
-        str, typer.Option(help="torch, or numpy: every layer from zero, no framework.")
-    ] = "torch",
-    optimiser: Optimiser = "adam",
-    momentum: Momentum = 0.0,
-    weight_decay: WeightDecay = 0.0,
-    schedule: Schedule = "constant",
-    milestones: Milestones = None,
-    drop: Drop = 0.1,
-    initialisation: Initialisation = "own",
-    resize: Resize = None,
-    threads: Threads = 1,
-    device: Device = "auto",
-    out: Out = Path("results"),
-    data_dir: DataDir = None,
-) -> None:
-    """Train one net once. It is the same run as that of a comparison with the same settings."""
-    from flexpool import lab
-
-    record = lab.train(
-        net,
-        downsampling=downsampling,
-        data=data,
-        epochs=epochs,
-        seed=seed,
-        batch_size=batch_size,
-        lr=lr,
-        scaling=scaling,
-        framework=framework,
-        optimiser=optimiser or "adam",
-        momentum=momentum or 0.0,
-        weight_decay=weight_decay or 0.0,
-        schedule=schedule or "constant",
-        milestones=_ints("--milestones", milestones) or (),
-        drop=0.1 if drop is None else drop,
-        initialisation=initialisation or "own",
-        resize=resize,
-        threads=threads,
-        device=device,
-        out=out,
-        data_dir=data_dir,
-    )
-    _show_run(record, out)
-    if record.status != "done":
-        raise typer.Exit(FAILED_RUNS)
-
-
+app.command("train", rich_help_panel=EXPERIMENTS)(train)
 app.command("reproduce", rich_help_panel=EXPERIMENTS)(reproduce)
 app.command("evaluate", rich_help_panel=EXPERIMENTS)(evaluate)
 app.command("predict", rich_help_panel=EXPERIMENTS)(predict)
@@ -323,16 +273,6 @@ def data_show(
     print(f"{target}: {count} training images of {name}")
 
 
-def _ints(option: str, text: str | None) -> tuple[int, ...] | None:
-    """Read ints with commas between."""
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise ArgumentError(expected(option, "to be ints with commas between", text))
-    return tuple(map(int, parts))
-
-
 def _show_comparison(comparison: Comparison, out: Path) -> None:
     from flexpool.lab.report.rows import HEADINGS, NARROW, rows
 
@@ -360,28 +300,6 @@ def _show_comparison(comparison: Comparison, out: Path) -> None:
     console.print()
     console.print(comparison.verdict, style="bold", markup=False, highlight=False)
     console.print(f"\nReport: {(out / 'report.html').resolve().as_uri()}", soft_wrap=True)
-
-
-def _show_run(record: Record, out: Path) -> None:
-    console = Console()
-    table = Table(title=record.config.label, title_justify="left", box=None)
-    for heading in ("epoch", "train loss", "train acc.", "test loss", "test acc.", "top 2", "s"):
-        table.add_column(heading, justify="right")
-    for row in record.curve:
-        table.add_row(
-            str(row.epoch),
-            f"{row.train_loss:.4f}",
-            f"{row.train_accuracy:.4f}",
-            f"{row.test_loss:.4f}",
-            f"{row.test_accuracy:.4f}",
-            f"{row.test_top2:.4f}",
-            f"{row.train_seconds:.2f}",
-        )
-    console.print(table)
-    if record.message:
-        console.print(f"{record.status}: {record.message}", style="red", markup=False)
-    console.print(f"{record.params:,} parameters, {record.macs:,} multiply-adds an image")
-    console.print(f"Run: {out / 'runs' / record.config.folder}{os.sep}", soft_wrap=True)
 
 
 def _listed(record: Record) -> dict[str, object]:

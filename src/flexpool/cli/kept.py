@@ -11,6 +11,7 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
+from flexpool.cli.classes import show_classes
 from flexpool.cli.terminal import page, reported
 from flexpool.errors import ArgumentError, called, expected
 
@@ -18,15 +19,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from flexpool.lab import Evaluation, Exported
+    from flexpool.lab import Exported
     from flexpool.lab.exporting import Check
     from flexpool.lab.statistics import Interval
 
 __all__ = ["evaluate", "export", "predict"]
 
 BAR = 24  # columns of a probability of 1
-MISTAKES = 3  # that are named in a class's row
-SHORT = 3  # letters of a name that heads a column
 
 Run = Annotated[
     str,
@@ -133,49 +132,8 @@ def evaluate(
         style="bold",
         markup=False,
     )
-    _print_classes(console, found)
-    _print_confusion(console, found)
-    console.print("[ ]: Wilson's 95 % interval, for other images of the same kind", style="dim")
-
-
-def _print_classes(console: Console, found: Evaluation) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("class")
-    for heading in ("images", "accuracy"):
-        table.add_column(heading, justify="right")
-    table.add_column("most often taken for", overflow="fold")
-    for number, (each, row) in enumerate(zip(found.classes, found.confusion, strict=True)):
-        wrong = [(count, other) for other, count in enumerate(row) if count and other != number]
-        wrong.sort(key=lambda pair: (-pair[0], pair[1]))
-        mistakes = ", ".join(f"{found.classes[o].name} ({c})" for c, o in wrong[:MISTAKES])
-        accuracy = "" if each.accuracy is None else f"{each.accuracy:.4f}{_interval(each.ci95)}"
-        table.add_row(each.name, f"{each.n:,}", accuracy, mistakes)
-    console.print(table)
-
-
-def _print_confusion(console: Console, found: Evaluation) -> None:
-    """Print the matrix if it fits; columns are numbered where names are long."""
-    names = [each.name for each in found.classes]
-    headings = names
-    if max(map(len, names)) > SHORT:
-        headings = [str(number) for number in range(len(names))]
-        names = [f"{number} {name}" for number, name in enumerate(names)]
-    cells = [[str(count or "·") for count in row] for row in found.confusion]
-    columns = zip(headings, *cells, strict=True)
-    needed = max(map(len, names)) + sum(max(map(len, column)) + 1 for column in columns)
-    if needed > console.width:
-        text = f"The confusion matrix of {len(names)} classes needs {needed} columns: see --json."
-        console.print(text, style="dim", markup=False)
-        return
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for number, row in enumerate(cells):
-        row[number] = f"[bold]{row[number]}[/]"
-        table.add_row(names[number], *row)
-    console.print("\nImages of each class (rows) by the class they were taken for (columns)")
-    console.print(table)
+    show_classes(console, found.confusion)
+    console.print("\n[ ]: Wilson's 95 % interval, for other images of the same kind", style="dim")
 
 
 def _interval(interval: Interval | None) -> str:

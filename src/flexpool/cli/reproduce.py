@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from flexpool.cli.settings import CheckpointEvery, Keep, LogEvery, TensorBoard
 from flexpool.cli.terminal import page, reported
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ def reproduce(
         Path | None,
         typer.Option(help="Where to look for data files first.", envvar="FLEXPOOL_DATA_DIR"),
     ] = None,
+    checkpoint_every: CheckpointEvery = None,
+    keep: Keep = 0,
+    log_every: LogEvery = None,
+    tensorboard: TensorBoard = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run recipes as they were published, and print the published figures beside ours.
@@ -73,6 +78,10 @@ def reproduce(
         device=device,
         out=out,
         data_dir=data_dir,
+        checkpoint_every=checkpoint_every,
+        keep=keep,
+        log_every=log_every,
+        tensorboard=tensorboard,
     )
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flexpool.lab.recipe import Recipe
     from flexpool.lab.recipe import load as load_recipe
     from flexpool.lab.reproduction import Reproduction, reproduce
+    from flexpool.lab.resumption import resume
     from flexpool.lab.store import Record, Store
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "load",
     "load_recipe",
     "reproduce",
+    "resume",
     "train",
 ]
 
@@ -44,6 +46,7 @@ _HOMES = {
     "Comparison": "comparison",
     "VariantResult": "comparison",
     "compare": "laboratory",
+    "resume": "resumption",
     "train": "laboratory",
     "Published": "published",
     "Recipe": "recipe",

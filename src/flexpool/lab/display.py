@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from flexpool.lab.loop import Progress
 from flexpool.lab.store import Record
+from flexpool.lab.training import Progress
 
 __all__ = ["runs"]
 
@@ -28,21 +28,23 @@ class Show(Protocol):
 
 
 @contextmanager
-def runs(total: int, kept: int, wanted: bool) -> Iterator[Show]:
+def runs(total: int, kept: int, wanted: bool, lines: bool) -> Iterator[Show]:
     """Show the progress of an experiment inside the block.
 
     Args:
         total: number of runs.
         kept: how many of them were there already.
         wanted: whether to show anything.
+        lines: whether to show the lines of runs' logs too.
 
     Yields:
-        Bars on a terminal; a line per finished run where standard error is a file or a pipe.
+        Bars on a terminal, under the lines of the log; where standard error is a file or a pipe,
+        these lines and one per finished run.
     """
     if not wanted:
         yield _Nothing()
     elif not sys.stderr.isatty():
-        yield _Lines(total, kept)
+        yield _Lines(total, kept, lines)
     else:
         bars = Bars(
             TextColumn("{task.description}"),
@@ -53,7 +55,16 @@ def runs(total: int, kept: int, wanted: bool) -> Iterator[Show]:
             console=Console(stderr=True),
         )
         with bars:
-            yield _Bars(bars, total, kept)
+            yield _Bars(bars, total, kept, lines)
+
+
+def _said(progress: Progress, lines: bool) -> str:
+    """Give what is to be printed of what a run says, if anything."""
+    if progress.warning:
+        return progress.warning
+    if not (lines and progress.line):
+        return ""
+    return f"{progress.config.label}  {progress.line}"
 
 
 def _outcome(record: Record) -> str:
@@ -71,13 +82,15 @@ class _Nothing:
 
 
 class _Lines:
-    def __init__(self, total: int, kept: int) -> None:
-        self._total, self._done = total, kept
+    def __init__(self, total: int, kept: int, lines: bool) -> None:
+        self._total, self._done, self._lines = total, kept, lines
         if kept:
             print(f"{kept} of {total} runs are there already", file=sys.stderr, flush=True)
 
     def progress(self, progress: Progress) -> None:
-        pass
+        text = _said(progress, self._lines)
+        if text:
+            print(text, file=sys.stderr, flush=True)
 
     def finished(self, record: Record) -> None:
         self._done += 1
@@ -86,8 +99,8 @@ class _Lines:
 
 
 class _Bars:
-    def __init__(self, bars: Bars, total: int, kept: int) -> None:
-        self._bars = bars
+    def __init__(self, bars: Bars, total: int, kept: int, lines: bool) -> None:
+        self._bars, self._lines = bars, lines
         note = f"{kept} were there already" if kept else ""
         self._all = bars.add_task("runs", total=total, completed=kept, note=note)
         self._tasks: dict[str, TaskID] = {}
@@ -95,6 +108,11 @@ class _Bars:
 
     def progress(self, progress: Progress) -> None:
         config = progress.config
+        text = _said(progress, self._lines)
+        if text:
+            self._bars.console.print(text, markup=False, highlight=False)
+        if progress.warning:  # it says nothing of how far the run is
+            return
         if config.id in self._finished:  # from another process, overtaken by its own result
             return
         if config.id not in self._tasks:

@@ -12,6 +12,7 @@ from sklearn.metrics import confusion_matrix
 
 from flexpool.errors import DataError, called
 from flexpool.lab import data as datasets
+from flexpool.lab.confusion import Confusion
 from flexpool.lab.data import Dataset
 from flexpool.lab.kept import Kept, load
 from flexpool.lab.statistics import Interval, wilson
@@ -62,11 +63,11 @@ class Evaluation:
     top2: float
     loss: float
     classes: tuple[ClassResult, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: Confusion
 
     def to_dict(self) -> dict[str, Any]:
         """Give all of it as plain values, for JSON."""
-        return asdict(self)
+        return asdict(self) | {"confusion": [list(row) for row in self.confusion.counts]}
 
 
 def evaluate(
@@ -139,13 +140,13 @@ def _evaluated(net: Kept, dataset: Dataset) -> Evaluation:
         raise DataError(f"{dataset.name} has no test images.")
     order = np.argsort(-logits, axis=1, kind="stable")
     hits = order[:, :2] == labels[:, None]
-    each = np.arange(len(net.classes))
-    confusion = confusion_matrix(labels, order[:, 0], labels=each)
+    counts = confusion_matrix(labels, order[:, 0], labels=np.arange(len(net.classes)))
+    confusion = Confusion.of(net.classes, counts)
     per_class = []
-    for number, name in enumerate(net.classes):
-        right, count = int(confusion[number, number]), int(confusion[number].sum())
-        accuracy = right / count if count else None
-        per_class.append(ClassResult(name, count, accuracy, wilson(right, count)))
+    for number, accuracy in enumerate(confusion.accuracies()):
+        row = confusion.counts[number]
+        interval = wilson(row[number], sum(row))
+        per_class.append(ClassResult(net.classes[number], sum(row), accuracy, interval))
     right = int(hits[:, 0].sum())
     loss = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(n), labels].mean()
     return Evaluation(
@@ -158,7 +159,7 @@ def _evaluated(net: Kept, dataset: Dataset) -> Evaluation:
         top2=int(hits.sum()) / n,
         loss=float(loss),
         classes=tuple(per_class),
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        confusion=confusion,
     )
 
 

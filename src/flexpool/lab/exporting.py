@@ -201,7 +201,7 @@ def _made(
 def _tensors(net: Kept) -> bytes:
     from safetensors.torch import save
 
-    from flexpool.lab.store import facts
+    from flexpool.lab.record import facts
 
     state = {name: tensor.contiguous() for name, tensor in net.model.state_dict().items()}
     return save(state, facts(net.config, net.inputs))

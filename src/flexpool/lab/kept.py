@@ -23,6 +23,7 @@ from flexpool.errors import (
     unknown,
 )
 from flexpool.lab import data as datasets
+from flexpool.lab.checkpoints import read as read_checkpoint
 from flexpool.lab.image_files import Picture, read_picture
 from flexpool.lab.inputs import Inputs
 from flexpool.lab.loop import EVALUATION_BATCH, inputs_of
@@ -247,6 +248,7 @@ def load(
         else:
             kept = _from_folder(file, folder, framework)
         config, inputs, weights = kept
+        _check_config(config, file)
         if inputs is None:
             inputs = _looked_up(config, file, data_dir)
         return _built(config, inputs, weights, file, framework or config.framework)
@@ -326,6 +328,15 @@ def _from_folder(file: Path, folder: Path, framework: str | None) -> Parts:
     return config, inputs, read_weights(file, framework or config.framework)
 
 
+def _check_config(config: RunConfig, file: Path) -> None:
+    """Refuse settings that no run has; which nets there are is seen when one is built."""
+    texts = (config.net, config.downsampling, config.data, config.data_fingerprint)
+    resize = config.resize is None or (type(config.resize) is int and config.resize > 0)
+    framework = isinstance(config.framework, str) and config.framework in FRAMEWORKS
+    if not (all(isinstance(text, str) for text in texts) and resize and framework):
+        raise StorageError(f"{file} is of no run there is: {config}. Train the run again.")
+
+
 def _without_weights(folder: Path) -> str:
     """Say why a run has no weights."""
     try:
@@ -339,7 +350,10 @@ def _without_weights(folder: Path) -> str:
 
 def _from_metadata(file: Path, framework: str | None) -> Parts:
     """Read a file of weights that stands for itself."""
-    metadata = read_weights(file, "numpy").metadata
+    weights = read_weights(file, framework or "numpy")
+    metadata = weights.metadata
+    if "place" in metadata:
+        read_checkpoint(file)  # which knows whether its numbers are those that were written
     try:
         config = RunConfig(**json.loads(metadata["config"]))
         inputs = Inputs.from_json(metadata["inputs"]) if "inputs" in metadata else None
@@ -350,7 +364,9 @@ def _from_metadata(file: Path, framework: str | None) -> Parts:
         ) from None
     except (ValueError, TypeError) as error:
         raise StorageError(f"{file} says wrongly of what net it is ({error}).") from None
-    return config, inputs, read_weights(file, framework or config.framework)
+    if framework is None and config.framework != "numpy":
+        weights = read_weights(file, config.framework)
+    return config, inputs, weights
 
 
 def _looked_up(config: RunConfig, file: Path, data_dir: str | os.PathLike[str] | None) -> Inputs:
@@ -412,12 +428,10 @@ def _built(config: RunConfig, inputs: Inputs, weights: Weights, file: Path, fram
 
 def _of_the_model(tensors: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """List the net's own tensors; in a checkpoint the optimiser's lie beside them."""
-    for prefix in ("model.", "net."):
-        own = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-        if own:
-            yield from ((name.removeprefix(prefix), tensor) for name, tensor in own.items())
-            return
-    yield from tensors.items()
+    prefix = "model." if any(name.startswith("model.") for name in tensors) else ""
+    for name, tensor in tensors.items():
+        if name.startswith(prefix):
+            yield name.removeprefix(prefix), tensor
 
 
 def _differences(own: dict[str, Any], state: dict[str, Any]) -> Iterator[str]:

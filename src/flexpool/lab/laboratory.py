@@ -10,6 +10,7 @@ from flexpool.errors import ArgumentError, called, expected
 from flexpool.lab.data import Dataset
 from flexpool.lab.environment import describe
 from flexpool.lab.recipe import DEFAULT_RECIPE, Recipe, load
+from flexpool.lab.recording import Recording
 from flexpool.lab.store import Record
 from flexpool.lab.workbench import Interrupted, Workbench
 
@@ -40,11 +41,18 @@ def compare(
     drop: float | None = None,
     initialisation: str | None = None,
     resize: int | None = None,
+    precision: str | None = None,
+    validation: float | None = None,
+    patience: int | None = None,
     workers: int | None = None,
     threads: int = 1,
     device: str = "auto",
     out: str | Path = DEFAULT_OUT,
     data_dir: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    keep: int = 0,
+    log_every: int | None = None,
+    tensorboard: bool = False,
     progress: bool = True,
 ) -> Comparison:
     """Train every variant with every seed and compare them, pair by pair.
@@ -65,13 +73,18 @@ def compare(
         batch_size: images per step, an int > 0.
         lr: the learning rate, a finite number > 0.
         scaling: what is done to pixel values: ``standard``, ``unit`` or ``raw``.
-        optimiser, momentum, weight_decay, schedule, milestones, drop, initialisation, resize: as
-            those of :class:`Recipe`.
+        optimiser, momentum, weight_decay, schedule, milestones, drop, initialisation, resize,
+            precision, validation, patience: as those of :class:`Recipe`.
         workers: processes to train in, an int > 0; None takes one per core (one on a GPU).
         threads: CPU threads of each run, an int > 0. They take part in what a run's numbers are.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: folder of the results.
         data_dir: where to look for data files first.
+        checkpoint_every: batches between two checkpoints, an int > 0; None: some seconds.
+        keep: how many of its last checkpoints stay with a finished run, an int >= 0, and the one
+            of the best epoch.
+        log_every: batches between two lines of a run's ``log.csv``, an int > 0; None: no such file.
+        tensorboard: whether to write curves for TensorBoard into each run's folder.
         progress: whether to show progress bars on standard error.
 
     Returns:
@@ -119,8 +132,12 @@ def compare(
             drop=drop,
             initialisation=initialisation,
             resize=resize,
+            precision=precision,
+            validation=validation,
+            patience=patience,
         )
-        bench = Workbench(settings, device, threads, workers, out, data_dir)
+        recording = Recording(checkpoint_every, keep, log_every, tensorboard)
+        bench = Workbench(settings, device, threads, workers, out, data_dir, recording)
         records = bench.run(
             [bench.config(v, seed) for seed in range(settings.seeds) for v in settings.variants],
             progress,
@@ -155,10 +172,17 @@ def train(
     drop: float = 0.1,
     initialisation: str = "own",
     resize: int | None = None,
+    precision: str = "float32",
+    validation: float = 0.0,
+    patience: int | None = None,
     threads: int = 1,
     device: str = "auto",
     out: str | Path = DEFAULT_OUT,
     data_dir: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    keep: int = 3,
+    log_every: int | None = None,
+    tensorboard: bool = False,
     progress: bool = True,
 ) -> Record:
     """Train one net once; the run is the same as a comparison's with the same settings and seed.
@@ -184,10 +208,19 @@ def train(
         initialisation: the rule by which weights start: ``own``, the net's, ``standard``,
             ``xavier-uniform`` or ``kaiming-uniform``.
         resize: height and width to which images are brought on the fly; None leaves them.
+        precision: ``float32``, ``bfloat16`` or, on CUDA devices, ``float16``.
+        validation: the share of training images held out, a number in [0, 1).
+        patience: epochs without a better accuracy on these, or on test images if there are none,
+            after which training stops, an int > 0; None: it does not.
         threads: CPU threads, an int > 0.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: folder of the results.
         data_dir: where to look for data files first.
+        checkpoint_every: batches between two checkpoints, an int > 0; None: some seconds.
+        keep: how many of its last checkpoints stay with a finished run, an int >= 0, and the one
+            of the best epoch.
+        log_every: batches between two lines of a run's ``log.csv``, an int > 0; None: no such file.
+        tensorboard: whether to write curves for TensorBoard into each run's folder.
         progress: whether to show progress bars on standard error.
 
     Returns:
@@ -227,10 +260,14 @@ def train(
             drop=drop,
             initialisation=initialisation,
             resize=resize,
+            precision=precision,
+            validation=validation,
+            patience=patience,
         )
         if len(settings.variants) > 1:
             raise ArgumentError(expected("net and downsampling", "to name one variant", net))
-        bench = Workbench(settings, device, threads, 1, out, data_dir)
+        recording = Recording(checkpoint_every, keep, log_every, tensorboard)
+        bench = Workbench(settings, device, threads, 1, out, data_dir, recording)
         (record,) = bench.run([bench.config(settings.variants[0], seed)], progress)
     return record
 

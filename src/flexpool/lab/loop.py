@@ -1,59 +1,40 @@
-"""What training runs of every framework share: epochs, progress, checkpoints, the record."""
+"""What nets of every framework share while they are trained: the contract, scaling, the rate."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from flexpool.errors import FlexpoolError
+from flexpool.errors import ArgumentError, StorageError, expected
+from flexpool.lab.checkpoints import Sums
 from flexpool.lab.data import Dataset
-from flexpool.lab.environment import describe
 from flexpool.lab.inputs import Inputs
 from flexpool.lab.recipe import Recipe, RunConfig
-from flexpool.lab.store import Checkpoint, Epoch, Record, Store
+from flexpool.lab.seeds import derive
+from flexpool.numpy import TorchStream
 
 __all__ = [
     "EVALUATION_BATCH",
-    "OnProgress",
-    "Progress",
+    "Array",
+    "OnBatch",
     "TrainingRun",
-    "failed",
+    "hold_out",
     "image_shape",
     "inputs_of",
     "rate",
-    "run",
     "scaling",
 ]
 
+Array = np.ndarray[Any, Any]
+
+# After each step: images of the epoch done, the sum of their losses, how many were right.
+OnBatch = Callable[[int, Any, Any], None]
+
 EVALUATION_BATCH = 250  # of 64 to 2500 the fastest for the LeNets on one thread, by a little
-_SECONDS_BETWEEN_REPORTS = 0.2
-_SECONDS_BETWEEN_CHECKPOINTS = 5.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        config: the run.
-        epochs: epochs done, a fraction of the present one included.
-        loss: mean training loss of the present epoch so far.
-        accuracy: test accuracy after the last full epoch; before that, of training so far.
-    """
-
-    config: RunConfig
-    epochs: float
-    loss: float
-    accuracy: float
-
-
-OnProgress = Callable[[Progress], None]
 
 
 def scaling(name: str, images: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[float, float]:
@@ -105,150 +86,111 @@ def inputs_of(config: RunConfig | Recipe, dataset: Dataset) -> Inputs:
     return Inputs(image, dataset.classes, *scaling(config.scaling, dataset.train_images))
 
 
+def hold_out(config: RunConfig, dataset: Dataset) -> tuple[Dataset, tuple[Array, Array] | None]:
+    """Set some training images aside, the same for every run with the same seed.
+
+    Returns:
+        The data without them, and their images and labels; None if the run holds none out.
+
+    Raises:
+        ArgumentError: if of so few images that share is none, or all.
+    """
+    if not config.validation:
+        return dataset, None
+    n = len(dataset.train_images)
+    count = round(config.validation * n)
+    if not 0 < count < n:
+        rule = f"to be a share of {n:,} images that leaves some on either side"
+        raise ArgumentError(expected("validation", rule, config.validation))
+    order = TorchStream(derive(config.seed, "validation")).permutation(n)
+    held, left = np.sort(order[:count]), np.sort(order[count:])
+    images, labels = dataset.train_images, dataset.train_labels
+    rest = dataclasses.replace(dataset, train_images=images[left], train_labels=labels[left])
+    return rest, (images[held], labels[held])
+
+
 class TrainingRun:
-    """The state of one training run between its epochs; each framework has its own kind.
+    """A net, its optimiser and its data; each framework has its own kind.
 
     Args:
         config: what to train.
-        dataset: the data of ``config.data``.
-        store: where the result goes.
-        on_progress: called a few times a second.
+        dataset: the data of ``config.data``, without what is held out.
+        held: images and labels that are held out, or None.
 
     Attributes:
         params: trainable numbers of the net.
         macs: multiply-adds of one image's forward pass.
         inputs: what the net takes and gives.
-        curve: one row per epoch done.
+        confusion: of the last evaluation on the test images: how many of each class (a row) were
+            taken for each class (a column).
     """
 
     params: int
     macs: int
 
     def __init__(
-        self, config: RunConfig, dataset: Dataset, store: Store, on_progress: OnProgress
+        self, config: RunConfig, dataset: Dataset, held: tuple[Array, Array] | None
     ) -> None:
-        self.config, self.store, self.on_progress = config, store, on_progress
+        self.config, self.held = config, held
         self.inputs = inputs_of(config, dataset)
-        self.images_per_epoch = len(dataset.train_images)
-        self.curve: tuple[Epoch, ...] = ()
-        self._reported = self._kept = time.monotonic()
+        classes = len(self.inputs.classes)
+        self.confusion: Array = np.zeros((classes, classes), np.int64)
 
-    def train_epoch(
-        self, epoch: int, on_batch: Callable[[int, Any, Any], None]
-    ) -> tuple[float, int]:
-        """Train on every image once; return the sum of the losses and the number of hits."""
+    def train_epoch(self, epoch: int, begin: Sums, on_batch: OnBatch) -> tuple[float, int]:
+        """Train on every image once, or on those that are left.
+
+        Args:
+            epoch: the first is 1.
+            begin: what is done of it: where it is restored amid an epoch, what ``on_batch`` said.
+            on_batch: called after each step.
+
+        Returns:
+            The sum of the losses and the number of hits, of the whole epoch.
+        """
         raise NotImplementedError
 
     def evaluate(self) -> tuple[float, float, float]:
         """Return mean loss, accuracy and top-2 accuracy over the test images."""
         raise NotImplementedError
 
-    def weights(self) -> dict[str, Any]:
-        """Give what is kept of the net in the end."""
+    def validate(self) -> tuple[float, float]:
+        """Return mean loss and accuracy over the images held out."""
         raise NotImplementedError
 
-    def state(self) -> dict[str, Any]:
-        """Give all arrays that the next epoch depends on."""
+    def weights(self) -> dict[str, Array]:
+        """Give a copy of what is kept of the net in the end."""
         raise NotImplementedError
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` gave, in another process perhaps."""
+    def state(self) -> dict[str, Array]:
+        """Give all that the next batch depends on: ``model.*``, ``optimiser.*``, ``rng.*``."""
         raise NotImplementedError
 
-    def finish(self) -> Record:
-        """Train the epochs that are left, and keep the result."""
-        checkpoint = self.store.load_checkpoint(self.config)
-        if checkpoint is not None:
-            self.restore(checkpoint.tensors)
-            self.curve = checkpoint.curve
-        status, message = self._train_remaining_epochs()
-        record = Record(
-            self.config,
-            status,
-            message,
-            self.params,
-            self.macs,
-            self.curve,
-            describe(self.config.device),
-            self.inputs,
-        )
-        self.store.publish(record, self.weights())
-        return record
+    def shapes(self) -> dict[str, tuple[int, ...] | None]:
+        """Give the name of everything that ``state`` may give, with its shape; None: any."""
+        raise NotImplementedError
 
-    def _train_remaining_epochs(self) -> tuple[Any, str]:
-        while len(self.curve) < self.config.epochs:
-            row = self._train_one_epoch(len(self.curve) + 1)
-            self.curve += (row,)
-            self._report(row.epoch, row.train_loss, row.test_accuracy)
-            if not math.isfinite(row.train_loss):
-                return "diverged", f"the training loss became {row.train_loss} in epoch {row.epoch}"
-            self._keep()
-        return "done", ""
+    def restore(self, state: dict[str, Array]) -> None:
+        """Take over what ``state`` gave, in another process perhaps.
 
-    def _train_one_epoch(self, epoch: int) -> Epoch:
-        n = self.images_per_epoch
+        Raises:
+            ValueError: if what concerns random numbers is no state of a generator.
+        """
+        raise NotImplementedError
 
-        def on_batch(done: int, loss: Any, correct: Any) -> None:
-            if time.monotonic() - self._reported > _SECONDS_BETWEEN_REPORTS:
-                accuracy = self.curve[-1].test_accuracy if self.curve else float(correct) / done
-                self._report(epoch - 1 + done / n, float(loss) / done, accuracy)
+    def check(self, tensors: dict[str, Array]) -> None:
+        """Refuse what ``state`` cannot have given.
 
-        started = time.perf_counter()
-        loss, correct = self.train_epoch(epoch, on_batch)
-        seconds = time.perf_counter() - started
-        return Epoch(epoch, loss / n, correct / n, *self.evaluate(), seconds)
-
-    def _report(self, epochs: float, loss: float, accuracy: float) -> None:
-        self._reported = time.monotonic()
-        self.on_progress(Progress(self.config, epochs, loss, accuracy))
-
-    def _keep(self) -> None:
-        if time.monotonic() - self._kept < _SECONDS_BETWEEN_CHECKPOINTS:
-            return
-        self.store.save_checkpoint(self.config, Checkpoint(self.curve, self.state(), self.inputs))
-        self._kept = time.monotonic()
-
-
-def run(
-    kind: type[TrainingRun],
-    threads: Callable[[int], AbstractContextManager[None]],
-    config: RunConfig,
-    dataset: Dataset,
-    store: Store,
-    on_progress: OnProgress,
-) -> Record:
-    """Train one net to the end and keep the result, unless the store has it already.
-
-    A run that was cut short goes on from its last checkpoint, to the same numbers as if it had
-    never stopped. What a run breaks with is kept as its result; broken runs are tried again the
-    next time.
-
-    Args:
-        kind: the framework's kind of run.
-        threads: lets the framework use a number of threads inside a block.
-        config: what to train.
-        dataset: the data of ``config.data``.
-        store: where the result goes.
-        on_progress: called a few times a second.
-
-    Raises:
-        StorageError: if the result cannot be written.
-    """
-    with store.claim(config):
-        found = store.find(config)
-        if found and found.status != "error":
-            return found
-        try:
-            with threads(config.threads):
-                return kind(config, dataset, store, on_progress).finish()
-        except FlexpoolError:
-            raise  # the user's to mend: another run would meet the same
-        except Exception as error:
-            return failed(config, store, f"{type(error).__name__}: {error}")
-
-
-def failed(config: RunConfig, store: Store, message: str) -> Record:
-    """Keep the record of a run that broke."""
-    record = Record(config, "error", message, environment=describe(config.device))
-    store.publish(record, {})
-    return record
+        Raises:
+            StorageError: names the first tensor that is too many, missing or of another shape.
+        """
+        shapes = self.shapes()
+        best = {f"best.{n[6:]}": s for n, s in shapes.items() if n.startswith("model.")}
+        for name, array in tensors.items():
+            if name not in shapes | best:
+                raise StorageError(f"it has a tensor {name!r}, which {self.config.label} has not.")
+            shape = (shapes | best)[name]
+            if shape is not None and shape != array.shape:
+                raise StorageError(f"its {name} has the shape {array.shape} instead of {shape}.")
+        for name in shapes:
+            if name.startswith(("model.", "rng.")) and name not in tensors:
+                raise StorageError(f"it has no {name}.")

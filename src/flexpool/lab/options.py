@@ -10,6 +10,7 @@ __all__ = [
     "FRAMEWORKS",
     "INITIALISATIONS",
     "OPTIMISERS",
+    "PRECISIONS",
     "SCALINGS",
     "SCHEDULES",
     "check_int",
@@ -35,6 +36,12 @@ SCHEDULES = {
     "cosine": "half a cosine from the learning rate down to 0",
 }
 
+PRECISIONS = {
+    "float32": "every number in single precision",
+    "bfloat16": "autocast: what gains by it computes in bfloat16, weights stay float32",
+    "float16": "autocast in float16 with a scaled loss; on CUDA devices only",
+}
+
 INITIALISATIONS = {
     "own": "the net's own rule, standard for most",
     "standard": "as PyTorch: uniform within 1 / sqrt(inputs)",
@@ -56,7 +63,8 @@ def check_int(name: str, value: object, least: int = 1) -> None:
         flexpool.errors.ArgumentError: expected epochs to be an int > 0, got 0.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ArgumentError(expected(name, f"to be an int > {least - 1}", value))
+        domain = f"> {least - 1}" if least > 0 else f">= {least}"
+        raise ArgumentError(expected(name, f"to be an int {domain}", value))
 
 
 def check_number(name: str, value: object, domain: str, low: float, high: float) -> None:

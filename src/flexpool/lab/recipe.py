@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from flexpool.errors import ArgumentError, called, expected, unknown
-from flexpool.lab.data import registry, short
-from flexpool.lab.data.folder import PREFIX as FOLDER
+from flexpool.lab.data import registry
 from flexpool.lab.options import (
     FRAMEWORKS,
     INITIALISATIONS,
     OPTIMISERS,
+    PRECISIONS,
     SCALINGS,
     SCHEDULES,
     check_int,
     check_number,
 )
 from flexpool.lab.published import Published
+from flexpool.lab.run_config import RunConfig, Variant
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -44,141 +43,6 @@ __all__ = [
 ]
 
 DEFAULT_RECIPE = "lenet5-digits"
-
-# Raised whenever a change to the laboratory makes the same settings train to other numbers, so that
-# runs from before the change are not taken for runs from after it.
-PROCEDURE = 1
-
-# Settings that came later, with the values that runs had before there was a choice: at these they
-# are left out of a run's id, so that those runs are still found.
-_LATER: dict[str, Any] = {
-    "framework": "torch",
-    "optimiser": "adam",
-    "momentum": 0.0,
-    "weight_decay": 0.0,
-    "schedule": "constant",
-    "milestones": (),
-    "drop": 0.1,
-    "initialisation": "own",
-    "resize": None,
-}
-
-
-@dataclass(frozen=True, order=True)
-class Variant:
-    """A net with one downsampling: a row of a comparison.
-
-    Example:
-        >>> Variant.parse("lenet5").name, Variant.parse("lenet5/avg").name
-        ('lenet5/max', 'lenet5/avg')
-    """
-
-    net: str
-    downsampling: str
-
-    @property
-    def name(self) -> str:
-        """Net and downsampling, as the table shows them and as ``--net`` takes them."""
-        return f"{self.net}/{self.downsampling}"
-
-    @classmethod
-    def parse(cls, text: str, downsampling: str | None = None, framework: str = "torch") -> Variant:
-        """Read ``net`` or ``net/downsampling``.
-
-        Args:
-            text: what the user typed.
-            downsampling: taken where ``text`` names none; None takes the net's own.
-            framework: one of ``FRAMEWORKS``: whose nets there are to choose from.
-
-        Raises:
-            ArgumentError: if the net or the downsampling is unknown.
-        """
-        net_name, _, own = text.partition("/")
-        find_net, named = _catalogue(framework)
-        net = find_net(net_name)
-        return cls(net.name, named(own or downsampling or net.downsampling))
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Everything that determines the numbers of one training run, and nothing else.
-
-    Attributes:
-        net: one of ``NETS``.
-        downsampling: one of ``DOWNSAMPLINGS``.
-        data: name of the data set; of a folder of images, ``folder:`` and its full path.
-        data_fingerprint: SHA-256 over the images and labels.
-        seed: the repetition, an int >= 0; see ``flexpool.lab.seeds``.
-        epochs: passes over the training images.
-        batch_size: images per step.
-        lr: the learning rate, of the first epoch if it has a schedule.
-        scaling: one of ``SCALINGS``.
-        device: torch's name of the device.
-        threads: CPU threads of the run: they decide in which order numbers are added.
-        torch: version of the framework, which is PyTorch unless ``framework`` says otherwise.
-        procedure: version of the laboratory's training.
-        framework: one of ``FRAMEWORKS``.
-        optimiser, momentum, weight_decay, schedule, milestones, drop, initialisation, resize: as
-            those of :class:`Recipe`.
-    """
-
-    net: str
-    downsampling: str
-    data: str
-    data_fingerprint: str
-    seed: int
-    epochs: int
-    batch_size: int
-    lr: float
-    scaling: str
-    device: str
-    threads: int
-    torch: str
-    procedure: int = PROCEDURE
-    framework: str = "torch"
-    optimiser: str = "adam"
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    schedule: str = "constant"
-    milestones: tuple[int, ...] = ()
-    drop: float = 0.1
-    initialisation: str = "own"
-    resize: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "milestones", tuple(self.milestones))  # JSON has lists
-
-    @property
-    def variant(self) -> Variant:
-        """Net and downsampling."""
-        return Variant(self.net, self.downsampling)
-
-    @property
-    def id(self) -> str:
-        """Hash of all fields: the same id means the same numbers."""
-        fields = dataclasses.asdict(self)
-        if self.data.startswith(FOLDER):
-            # Where a folder of images lies does not matter: the fingerprint says what is in it.
-            fields["data"] = FOLDER
-        for name, value in _LATER.items():
-            if fields[name] == value:
-                del fields[name]
-        text = json.dumps(fields, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    @property
-    def folder(self) -> str:
-        """Name of the run's folder: readable first, unique by its id."""
-        parts = [self.net, self.downsampling, short(self.data), f"seed{self.seed}", self.id]
-        if self.framework != "torch":
-            parts.insert(0, self.framework)
-        return "-".join(parts)
-
-    @property
-    def label(self) -> str:
-        """What to call the run in a progress bar or a message."""
-        where = "" if self.framework == "torch" else f" in {self.framework}"
-        return f"{self.variant.name} seed {self.seed}{where}"
 
 
 @dataclass(frozen=True)
@@ -206,6 +70,12 @@ class Recipe:
         initialisation: the rule by which weights start, one of ``INITIALISATIONS``.
         resize: height and width in pixels to which images are brought on the fly, an int > 0;
             None leaves them as they are.
+        precision: in which numbers the net computes, one of ``PRECISIONS``.
+        validation: the share of training images held out, on which each epoch is measured too: a
+            number in [0, 1).
+        patience: epochs without a better accuracy after which training stops, an int > 0; None:
+            it does not. The accuracy is that on the images held out, of test images if there are
+            none.
         published: what others measured with these settings.
 
     Raises:
@@ -234,6 +104,9 @@ class Recipe:
     drop: float = 0.1
     initialisation: str = "own"
     resize: int | None = None
+    precision: str = "float32"
+    validation: float = 0.0
+    patience: int | None = None
     published: tuple[Published, ...] = ()
 
     def __post_init__(self) -> None:
@@ -247,12 +120,14 @@ class Recipe:
             raise ArgumentError(expected("downsampling", rule, self.downsampling, instead))
         for field in ("epochs", "seeds", "batch_size"):
             check_int(field, getattr(self, field))
-        if self.resize is not None:
-            check_int("resize", self.resize)
+        for field in ("resize", "patience"):
+            if getattr(self, field) is not None:
+                check_int(field, getattr(self, field))
         for field in ("lr", "drop"):
             check_number(field, getattr(self, field), "> 0", math.ulp(0.0), math.inf)
         check_number("weight_decay", self.weight_decay, ">= 0", 0.0, math.inf)
-        check_number("momentum", self.momentum, "in [0, 1)", 0.0, 1.0)
+        for field in ("momentum", "validation"):
+            check_number(field, getattr(self, field), "in [0, 1)", 0.0, 1.0)
         for field in ("data", "title"):
             if not isinstance(getattr(self, field), str):
                 raise ArgumentError(expected(field, "to be a string", getattr(self, field)))
@@ -263,6 +138,7 @@ class Recipe:
             ("optimiser", OPTIMISERS),
             ("schedule", SCHEDULES),
             ("initialisation", INITIALISATIONS),
+            ("precision", PRECISIONS),
         ):
             if getattr(self, field) not in known:
                 raise unknown(field, str(getattr(self, field)), known)
@@ -283,6 +159,9 @@ class Recipe:
         if self.resize is not None and self.framework == "numpy":
             rule = "to be left out where the framework is numpy"
             raise ArgumentError(expected("resize", rule, self.resize))
+        if self.precision != "float32" and self.framework == "numpy":
+            rule = "to be float32 where the framework is numpy"
+            raise ArgumentError(expected("precision", rule, self.precision))
         given = self.milestones
         if not isinstance(given, list | tuple):
             raise ArgumentError(expected("milestones", "to be a list of ints", given))
@@ -310,17 +189,6 @@ class Recipe:
     def changed(self, **values: Any) -> Recipe:
         """Return a recipe with the given fields replaced; None leaves a field as it is."""
         return dataclasses.replace(self, **{k: v for k, v in values.items() if v is not None})
-
-
-def _catalogue(framework: str) -> tuple[Callable[[str], Any], Callable[[str], str]]:
-    """Find who knows the nets and the downsamplings of a framework; NumPy's load no PyTorch."""
-    if framework == "numpy":
-        from flexpool.numpy import nets as from_zero
-
-        return from_zero.find, from_zero.downsampling_named
-    from flexpool.lab import downsampling, nets
-
-    return nets.find, lambda name: downsampling.find(name).name
 
 
 def _names(field: str, value: object) -> tuple[str, ...]:

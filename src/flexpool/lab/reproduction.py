@@ -14,6 +14,7 @@ from flexpool.lab.laboratory import DEFAULT_OUT
 from flexpool.lab.options import check_int
 from flexpool.lab.published import Published
 from flexpool.lab.recipe import Recipe, Variant, load, shipped
+from flexpool.lab.recording import Recording
 from flexpool.lab.statistics import Interval, Summary, prediction_interval, summarise
 from flexpool.lab.store import Record
 from flexpool.lab.workbench import Workbench
@@ -121,6 +122,10 @@ def reproduce(
     device: str = "auto",
     out: str | Path = DEFAULT_OUT,
     data_dir: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    keep: int = 0,
+    log_every: int | None = None,
+    tensorboard: bool = False,
     progress: bool = True,
 ) -> Reproduction:
     r"""Run recipes, and set what they come to beside what was published.
@@ -135,7 +140,8 @@ def reproduce(
         seeds: repetitions of each variant, an int > 0; None takes each recipe's own.
         quick: whether to see only that everything runs: one epoch on scikit-learn's digits, two
             seeds unless others are asked for, images of at most 64 x 64. Its figures say nothing.
-        workers, threads, device, out, data_dir, progress: as for :func:`flexpool.lab.compare`.
+        workers, threads, device, out, data_dir, checkpoint_every, keep, log_every, tensorboard,
+            progress: as for :func:`flexpool.lab.compare`.
 
     Raises:
         ArgumentError: if a setting lies outside its domain, a recipe is unknown, or one has no
@@ -159,8 +165,9 @@ def reproduce(
             check_int("seeds", seeds)
         recipes = {name: _recipe(name, seeds, quick) for name in chosen or with_figures()}
         # All of them first, so that what is wrong with the last is said before hours of training.
+        recording = Recording(checkpoint_every, keep, log_every, tensorboard)
         benches = {
-            name: Workbench(recipe, device, threads, workers, out, data_dir)
+            name: Workbench(recipe, device, threads, workers, out, data_dir, recording)
             for name, recipe in recipes.items()
         }
         records = {
@@ -205,7 +212,10 @@ def _row(name: str, figure: Published, recipe: Recipe, records: Sequence[Record]
     values = [
         getattr(record.curve[epoch - 1], _COLUMNS[figure.measure])
         for record in records
-        if record.config.variant == variant and record.status == "done"
+        if record.config.variant == variant
+        and record.status == "done"
+        # Not of a run that stopped before the figure's epoch.
+        and len(record.curve) >= epoch
     ]
     return Row(name, figure, variant, epoch, summarise(values), prediction_interval(values))
 

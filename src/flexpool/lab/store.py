@@ -5,82 +5,40 @@ A run is prepared under ``runs/.partial/`` and moved into place by one rename, s
 wants the same run waits and then finds it finished.
 
     runs/lenet5-max-digits-seed0-1f3a.../
-        config.json  inputs.json  environment.json  curve.csv  result.json  weights.safetensors
+        config.json  inputs.json  environment.json  curve.csv  result.json  confusion.csv
+        weights.safetensors  best.safetensors  checkpoints/  log.csv  tensorboard/
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from safetensors import SafetensorError, safe_open
 
 from flexpool.errors import StorageError
+from flexpool.lab.checkpoints import Checkpoints
+from flexpool.lab.confusion import Confusion
 from flexpool.lab.files import storing, write_atomically
 from flexpool.lab.inputs import Inputs
 from flexpool.lab.recipe import RunConfig
+from flexpool.lab.record import (
+    Epoch,
+    Record,
+    Status,
+    best_epoch,
+    curve_from_csv,
+    curve_to_csv,
+    facts,
+)
 
-__all__ = ["Checkpoint", "Epoch", "Record", "Status", "Store", "facts"]
-
-Status = Literal["done", "diverged", "error"]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch of training came to: a row of the curve. Losses are means per image."""
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    test_loss: float
-    test_accuracy: float
-    test_top2: float
-    train_seconds: float
-
-
-@dataclass(frozen=True)
-class Record:
-    """A run that came to an end, well or badly.
-
-    Attributes:
-        config: what was run.
-        status: ``done``; ``diverged`` if the loss left the finite numbers; ``error`` if it broke.
-        message: what went wrong, empty if nothing did.
-        params: trainable numbers of the net.
-        macs: multiply-adds of one image's forward pass.
-        curve: one row per epoch.
-        environment: machine and versions.
-        inputs: what the net takes and gives; None of a run that broke, or that is of before
-            this was kept.
-    """
-
-    config: RunConfig
-    status: Status
-    message: str = ""
-    params: int = 0
-    macs: int = 0
-    curve: tuple[Epoch, ...] = ()
-    environment: dict[str, Any] = field(default_factory=dict)
-    inputs: Inputs | None = None
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """The state of a run after some epochs: enough to go on to the same numbers."""
-
-    curve: tuple[Epoch, ...]
-    tensors: dict[str, Any]
-    inputs: Inputs | None = None
+__all__ = ["Epoch", "Record", "Status", "Store", "facts"]
 
 
 class Store:
@@ -115,12 +73,37 @@ class Store:
         """Return every run that came to an end, by name of its folder."""
         return [_read(folder) for folder in sorted(self.runs.glob("[!.]*")) if folder.is_dir()]
 
+    def confusion(self, config: RunConfig) -> Confusion | None:
+        """Return the confusion matrix of a finished run; None where none was kept.
+
+        Raises:
+            StorageError: if it is damaged.
+        """
+        path = self.runs / config.folder / "confusion.csv"
+        if not path.exists():
+            return None
+        try:
+            return Confusion.from_csv(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise _damaged(path.parent, error) from None
+
+    def partial(self, config: RunConfig) -> Path:
+        """Give the folder in which a run is prepared."""
+        return self._partial / config.folder
+
+    def checkpoints(self, config: RunConfig) -> Checkpoints:
+        """Give the checkpoints of a run that is not finished."""
+        return Checkpoints(self.partial(config) / "checkpoints")
+
     def unfinished(self) -> dict[str, int]:
         """Return the folders of runs that were cut short, with the epochs each has kept."""
         found = {}
-        for path in sorted(self._partial.glob("*/checkpoint.safetensors")):
-            checkpoint = _read_checkpoint(path, "numpy")
-            found[path.parent.name] = len(checkpoint.curve) if checkpoint else 0
+        for folder in sorted(self._partial.glob("*/checkpoints")):
+            checkpoints = Checkpoints(folder)
+            ended = (self.runs / folder.parent.name).exists()  # it broke, or is trained again
+            if checkpoints.paths() and not ended:
+                newest, _ = checkpoints.newest()
+                found[folder.parent.name] = len(newest.curve) if newest else 0
         return found
 
     @contextmanager
@@ -131,7 +114,7 @@ class Store:
             StorageError: if the store cannot be written.
         """
         self.prepare()
-        folder = self._partial / config.folder
+        folder = self.partial(config)
         # Not inside the run's own folder: that one goes away while others may still wait.
         lock = FileLock(self._locks / f"{config.folder}.lock")
         with storing(folder):
@@ -145,53 +128,72 @@ class Store:
                 folder.rmdir()  # unless it holds a checkpoint
             lock.release()
 
-    def publish(self, record: Record, weights: dict[str, Any]) -> None:
-        """Put a finished run in its place; the caller holds the claim."""
-        partial = self._partial / record.config.folder
-        fresh, final = partial / "run", self.runs / record.config.folder
-        result = {
-            "status": record.status,
-            "message": record.message,
-            "params": record.params,
-            "macs": record.macs,
+    def publish(
+        self,
+        record: Record,
+        weights: dict[str, Any] | None = None,
+        best: dict[str, Any] | None = None,
+        confusion: Confusion | None = None,
+        *,
+        aside: bool = False,
+    ) -> Path:
+        """Put a run that came to an end in its place; the caller holds the claim.
+
+        Args:
+            record: what it came to.
+            weights, best: of the net after the last epoch and after the best one.
+            confusion: the confusion matrix.
+            aside: whether to leave the run that is in its place there, and put this one under
+                ``runs/.again/``.
+
+        Returns:
+            Its folder. What was prepared for it, such as its checkpoints, comes along; but what
+            broke is tried again from its checkpoints, so those stay behind.
+        """
+        partial = self.partial(record.config)
+        fresh = partial / "broken" if record.status == "error" else partial
+        final = (self.runs / ".again" if aside else self.runs) / record.config.folder
+        files = {
+            "config.json": _json(dataclasses.asdict(record.config)),
+            "environment.json": _json(record.environment),
+            "curve.csv": curve_to_csv(record.curve),
+            "result.json": _json(
+                {
+                    "status": record.status,
+                    "message": record.message,
+                    "params": record.params,
+                    "macs": record.macs,
+                }
+            ),
         }
+        if record.inputs is not None:
+            files["inputs.json"] = f"{record.inputs.to_json()}\n".encode()
+        if confusion is not None:
+            files["confusion.csv"] = confusion.to_csv()
+        metadata = facts(record.config, record.inputs)
+        if weights:
+            files["weights.safetensors"] = _tensors(weights, metadata)
+        if best:
+            metadata = metadata | {"epoch": str(best_epoch(record.curve))}
+            files["best.safetensors"] = _tensors(best, metadata)
         with storing(final):
-            shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir(parents=True)
-            write_atomically(fresh / "config.json", _json(dataclasses.asdict(record.config)))
-            write_atomically(fresh / "environment.json", _json(record.environment))
-            write_atomically(fresh / "curve.csv", _curve_to_csv(record.curve))
-            write_atomically(fresh / "result.json", _json(result))
-            if record.inputs is not None:
-                write_atomically(fresh / "inputs.json", f"{record.inputs.to_json()}\n".encode())
-            if weights:
-                metadata = facts(record.config, record.inputs)
-                write_atomically(fresh / "weights.safetensors", _tensors(weights, metadata))
-            if final.exists():  # only a run that broke is ever trained again
-                final.rename(partial / "replaced")
+            fresh.mkdir(parents=True, exist_ok=True)
+            final.parent.mkdir(exist_ok=True)
+            for name, content in files.items():
+                write_atomically(fresh / name, content)
+            with suppress(OSError):
+                (fresh / "checkpoints").rmdir()  # if none is kept
+            old = self._partial / f".{record.config.folder}.replaced"
+            shutil.rmtree(old, ignore_errors=True)
+            if final.exists():  # a run that broke and was tried again, or an older one aside
+                final.rename(old)
             fresh.rename(final)
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+        return final
 
-    def save_checkpoint(self, config: RunConfig, checkpoint: Checkpoint) -> None:
-        """Keep the state of a run, in place of the one kept before."""
-        metadata = facts(config, checkpoint.inputs)
-        metadata["curve"] = _curve_to_csv(checkpoint.curve).decode()
-        write_atomically(self._checkpoint(config), _tensors(checkpoint.tensors, metadata))
-
-    def load_checkpoint(self, config: RunConfig) -> Checkpoint | None:
-        """Return the kept state of a run, or None if there is none to go on from."""
-        return _read_checkpoint(self._checkpoint(config), config.framework)
-
-    def _checkpoint(self, config: RunConfig) -> Path:
-        return self._partial / config.folder / "checkpoint.safetensors"
-
-
-def facts(config: RunConfig, inputs: Inputs | None) -> dict[str, str]:
-    """Give the metadata by which a file of weights alone can be made a net again."""
-    found = {"config": json.dumps(dataclasses.asdict(config))}
-    if inputs is not None:
-        found["inputs"] = inputs.to_json()
-    return found
+    def discard(self, config: RunConfig) -> None:
+        """Remove what was prepared for a run; the caller holds the claim."""
+        shutil.rmtree(self.partial(config), ignore_errors=True)
 
 
 def _json(value: object) -> bytes:
@@ -208,18 +210,10 @@ def _tensors(tensors: dict[str, Any], metadata: dict[str, str] | None = None) ->
     return save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
 
 
-def _curve_to_csv(curve: tuple[Epoch, ...]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(f.name for f in dataclasses.fields(Epoch))
-    writer.writerows(dataclasses.astuple(row) for row in curve)
-    return text.getvalue().encode()
-
-
-def _curve_from_csv(text: str) -> tuple[Epoch, ...]:
-    return tuple(
-        Epoch(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()})
-        for row in csv.DictReader(io.StringIO(text))
+def _damaged(folder: Path, error: Exception) -> StorageError:
+    return StorageError(
+        f"the run {folder} is damaged ({error}). "
+        "Remove that folder and start again: only this run is trained anew."
     )
 
 
@@ -228,31 +222,14 @@ def _read(folder: Path) -> Record:
         result = json.loads((folder / "result.json").read_text())
         return Record(
             config=RunConfig(**json.loads((folder / "config.json").read_text())),
-            curve=_curve_from_csv((folder / "curve.csv").read_text()),
+            curve=curve_from_csv((folder / "curve.csv").read_text()),
             environment=json.loads((folder / "environment.json").read_text()),
             inputs=_inputs(folder / "inputs.json"),
             **result,
         )
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise StorageError(
-            f"the run {folder} is damaged ({error}). "
-            "Remove that folder and start again: only this run is trained anew."
-        ) from None
+        raise _damaged(folder, error) from None
 
 
 def _inputs(path: Path) -> Inputs | None:
     return Inputs.from_json(path.read_text()) if path.exists() else None
-
-
-def _read_checkpoint(path: Path, framework: str) -> Checkpoint | None:
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="np" if framework == "numpy" else "pt") as file:
-            metadata = file.metadata() or {}
-            curve = _curve_from_csv(metadata["curve"])
-            inputs = Inputs.from_json(metadata["inputs"]) if "inputs" in metadata else None
-            names = file.keys()
-            return Checkpoint(curve, {name: file.get_tensor(name) for name in names}, inputs)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        return None  # from a damaged checkpoint there is nothing to go on: start the run over

@@ -5,31 +5,26 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexpool.errors import ArgumentError
-from flexpool.lab import loop, nets
+from flexpool.lab import nets, training
+from flexpool.lab.batches import Images, evaluation_batch, net_input
+from flexpool.lab.checkpoints import Sums
 from flexpool.lab.data import Dataset
-from flexpool.lab.loop import (
-    EVALUATION_BATCH,
-    OnProgress,
-    Progress,
-    TrainingRun,
-    rate,
-    scaling,
-)
+from flexpool.lab.devices import resolve_device
+from flexpool.lab.loop import Array, OnBatch, TrainingRun, rate, scaling
 from flexpool.lab.recipe import RunConfig
+from flexpool.lab.recording import Recording
 from flexpool.lab.seeds import derive
 from flexpool.lab.store import Record, Store
+from flexpool.lab.training import OnProgress
 
 __all__ = [
     "Images",
-    "Progress",
     "evaluate",
     "evaluation_batch",
     "net_input",
@@ -39,104 +34,24 @@ __all__ = [
     "train_epoch",
 ]
 
-_EVALUATION_PIXELS = 250 * 80 * 80
+_MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")  # what an optimiser has of each parameter
+_BEGINNING = Sums()
+_NO_CHECKPOINTS = Recording(keep=0)
+_SCALER = ("scale", "_growth_tracker")
 
 
-def resolve_device(name: str) -> str:
-    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into the device that is there.
+def _forward(model: nn.Module, precision: str, device: str) -> Callable[[Tensor], Tensor]:
+    """Give what computes a model's outputs in a precision; as float32, whatever that is."""
+    if precision == "float32":
+        return model
+    kind, dtype = torch.device(device).type, getattr(torch, precision)
 
-    Raises:
-        ArgumentError: if torch does not know the device or does not find it on this machine.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise ArgumentError(f"expected device to be auto, cpu, cuda or cuda:N, got {name!r}.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ArgumentError(
-            f"expected device to be one that torch finds, got {name!r}, and torch finds "
-            f"{torch.cuda.device_count()} CUDA devices here. Use device 'cpu'."
-        )
-    return str(device)
+    def forward(x: Tensor) -> Tensor:
+        with torch.autocast(kind, dtype):
+            outputs: Tensor = model(x)
+        return outputs.float()
 
-
-def net_input(pixels: Tensor, offset: float, scale: float, resize: int | None) -> Tensor:
-    """Make what a net takes from bytes: scaled, of float32, of another size if asked for.
-
-    Args:
-        pixels: uint8 of shape (N, C, H, W).
-        offset: subtracted from each pixel.
-        scale: then multiplied with it.
-        resize: height and width to bring images to, by linear interpolation; None leaves them.
-
-    Example:
-        >>> net_input(torch.tensor([[[[0, 4]]]], dtype=torch.uint8), 2.0, 0.5, None)
-        tensor([[[[-1.,  1.]]]])
-    """
-    x = pixels.float()
-    if offset:
-        x.sub_(offset)
-    if scale != 1.0:
-        x.mul_(scale)
-    if resize is not None:
-        # Linear, with the sources of each pixel weighted down where images become smaller.
-        x = functional.interpolate(x, (resize, resize), mode="bilinear", antialias=True)
-    return x
-
-
-def evaluation_batch(height: int, width: int) -> int:
-    """Give how many images to evaluate at once: fewer of large ones, which fill the memory."""
-    return max(1, min(EVALUATION_BATCH, _EVALUATION_PIXELS // (height * width)))
-
-
-class Images:
-    """Labelled images on the device, kept as bytes and scaled batch by batch.
-
-    Args:
-        images: uint8 array of shape (N, C, H, W).
-        labels: int64 array of shape (N,).
-        offset: subtracted from each pixel.
-        scale: then multiplied with it.
-        device: torch's name of the device.
-        resize: height and width to which each batch is brought, by linear interpolation, on the
-            device and not before; None leaves images as they are.
-    """
-
-    def __init__(
-        self,
-        images: np.ndarray[Any, np.dtype[np.uint8]],
-        labels: np.ndarray[Any, np.dtype[np.int64]],
-        *,
-        offset: float,
-        scale: float,
-        device: str,
-        resize: int | None = None,
-    ) -> None:
-        # Data sets are shared within the process and read-only: hence the copies.
-        self._pixels = torch.from_numpy(images.copy()).to(device)
-        self._labels = torch.from_numpy(labels.copy()).to(device)
-        self._offset, self._scale = offset, scale
-        self.device, self._resize = device, resize
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    @property
-    def evaluation_batch(self) -> int:
-        """How many of them to evaluate at once."""
-        side = self._resize
-        height, width = self._pixels.shape[2:] if side is None else (side, side)
-        return evaluation_batch(height, width)
-
-    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the images of the given numbers, scaled, as float32, with their labels."""
-        pixels = self._pixels.index_select(0, index)
-        x = net_input(pixels, self._offset, self._scale, self._resize)
-        return x, self._labels.index_select(0, index)
+    return forward
 
 
 def train_epoch(
@@ -146,6 +61,10 @@ def train_epoch(
     order: Tensor,
     batch_size: int,
     on_batch: Callable[[int, Tensor, Tensor], None] = lambda done, loss, correct: None,
+    *,
+    begin: Sums = _BEGINNING,
+    precision: str = "float32",
+    scaler: torch.amp.GradScaler | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Train on every image once.
 
@@ -156,21 +75,30 @@ def train_epoch(
         order: the numbers of all images, in the order to see them; on their device.
         batch_size: images per step; the last step takes what is left.
         on_batch: called after each step with the images done and the sums returned so far.
+        begin: what of the epoch is done already, so that these images are left out.
+        precision: one of ``PRECISIONS``.
+        scaler: of the loss, for gradients that would vanish in float16; None: none.
 
     Returns:
         The sum of the images' losses, and the number classified correctly while training; both
         stay on the device, so that a step never waits for them.
     """
-    loss_sum = torch.zeros((), device=images.device)
-    correct = torch.zeros((), dtype=torch.int64, device=images.device)
-    done = 0
-    for index in order.split(batch_size):
+    forward = _forward(model, precision, images.device)
+    loss_sum = torch.tensor(begin.loss, dtype=torch.float32, device=images.device)
+    correct = torch.tensor(begin.correct, device=images.device)
+    done = begin.images
+    for index in order[done:].split(batch_size) if done < len(order) else ():
         x, y = images.batch(index)
-        logits = model(x)
+        logits = forward(x)
         loss = functional.cross_entropy(logits, y)
         optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        if scaler is None:
+            loss.backward()
+            optimiser.step()
+        else:
+            scaler.scale(loss).backward()
+            scaler.step(optimiser)
+            scaler.update()
         with torch.no_grad():
             loss_sum += loss * len(index)
             correct += (logits.argmax(1) == y).sum()
@@ -180,17 +108,32 @@ def train_epoch(
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, images: Images) -> tuple[float, float, float]:
-    """Return mean loss, accuracy and top-2 accuracy of a model over all images."""
+def evaluate(
+    model: nn.Module, images: Images, counts: Tensor | None = None, precision: str = "float32"
+) -> tuple[float, float, float]:
+    """Return mean loss, accuracy and top-2 accuracy of a model over all images.
+
+    Args:
+        model: the net, on the device of the images.
+        images: what to evaluate it on.
+        counts: int64 tensor of shape (classes, classes) on the device, or None: to it is added how
+            many images of each class (a row) were taken for each class (a column).
+        precision: one of ``PRECISIONS``.
+    """
     model.eval()
+    forward = _forward(model, precision, images.device)
     loss, top1, top2 = 0.0, 0, 0
     for index in torch.arange(len(images), device=images.device).split(images.evaluation_batch):
         x, y = images.batch(index)
-        logits = model(x)
+        logits = forward(x)
         loss += functional.cross_entropy(logits, y, reduction="sum").item()
-        hits = logits.topk(min(2, logits.shape[1]), dim=1).indices == y[:, None]
+        taken = logits.topk(min(2, logits.shape[1]), dim=1).indices
+        hits = taken == y[:, None]
         top1 += int(hits[:, 0].sum())
         top2 += int(hits.sum())
+        if counts is not None:
+            pairs = torch.bincount(y * len(counts) + taken[:, 0], minlength=counts.numel())
+            counts += pairs.view_as(counts)
     model.train()
     n = len(images)
     return loss / n, top1 / n, top2 / n
@@ -201,16 +144,17 @@ def run(
     dataset: Dataset,
     store: Store,
     on_progress: OnProgress = lambda progress: None,
+    recording: Recording = _NO_CHECKPOINTS,
 ) -> Record:
-    """Train one net to the end and keep the result; see :func:`flexpool.lab.loop.run`."""
-    return loop.run(_Run, _threads, config, dataset, store, on_progress)
+    """Train one net to the end and keep the result; see :func:`flexpool.lab.training.run`."""
+    return training.run(_Run, _threads, config, dataset, store, on_progress, recording)
 
 
 class _Run(TrainingRun):
     def __init__(
-        self, config: RunConfig, dataset: Dataset, store: Store, on_progress: OnProgress
+        self, config: RunConfig, dataset: Dataset, held: tuple[Array, Array] | None
     ) -> None:
-        super().__init__(config, dataset, store, on_progress)
+        super().__init__(config, dataset, held)
         self.model = nets.build(
             config.net,
             config.downsampling,
@@ -224,30 +168,31 @@ class _Run(TrainingRun):
         # torch's CPU pooling and small convolutions are faster with channels last.
         self.model.to(device=config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = _optimiser(config, self.model)
-        self.train_images, self.test_images = (
-            Images(
-                images,
-                labels,
-                offset=self.inputs.offset,
-                scale=self.inputs.scale,
-                device=config.device,
-                resize=config.resize,
-            )
-            for images, labels in (
-                (dataset.train_images, dataset.train_labels),
-                (dataset.test_images, dataset.test_labels),
-            )
+        self.scaler = torch.amp.GradScaler("cuda") if config.precision == "float16" else None
+        self.train_images = self._images(dataset.train_images, dataset.train_labels)
+        self.test_images = self._images(dataset.test_images, dataset.test_labels)
+        self.held_images = None if held is None else self._images(*held)
+        self._drawn: dict[str, Array] = {}  # states of generators, for the epoch that goes on
+
+    def _images(self, images: Array, labels: Array) -> Images:
+        return Images(
+            images,
+            labels,
+            offset=self.inputs.offset,
+            scale=self.inputs.scale,
+            device=self.config.device,
+            resize=self.config.resize,
         )
 
-    def train_epoch(
-        self, epoch: int, on_batch: Callable[[int, Any, Any], None]
-    ) -> tuple[float, int]:
+    def train_epoch(self, epoch: int, begin: Sums, on_batch: OnBatch) -> tuple[float, int]:
         seed = derive(self.config.seed, "epoch", epoch)
         torch.manual_seed(seed)  # for layers that draw numbers; an epoch can start anywhere
         for group in self.optimiser.param_groups:
             group["lr"] = rate(self.config, epoch)
         n = len(self.train_images)
         order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+        if begin.images:
+            self._go_on_drawing()
         loss, correct = train_epoch(
             self.model,
             self.optimiser,
@@ -255,16 +200,32 @@ class _Run(TrainingRun):
             order.to(self.config.device),
             self.config.batch_size,
             on_batch,
+            begin=begin,
+            precision=self.config.precision,
+            scaler=self.scaler,
         )
         return float(loss), int(correct)
 
+    def _go_on_drawing(self) -> None:
+        torch.set_rng_state(torch.from_numpy(self._drawn["rng.cpu"]))
+        if "rng.cuda" in self._drawn:
+            state = torch.from_numpy(self._drawn["rng.cuda"])
+            torch.cuda.set_rng_state(state, self.config.device)
+
     def evaluate(self) -> tuple[float, float, float]:
-        return evaluate(self.model, self.test_images)
+        counts = torch.zeros(self.confusion.shape, dtype=torch.int64, device=self.config.device)
+        found = evaluate(self.model, self.test_images, counts, self.config.precision)
+        self.confusion = counts.cpu().numpy()
+        return found
 
-    def weights(self) -> dict[str, Any]:
-        return self.model.state_dict()
+    def validate(self) -> tuple[float, float]:
+        assert self.held_images is not None  # asked for only where some are held out
+        return evaluate(self.model, self.held_images, None, self.config.precision)[:2]
 
-    def state(self) -> dict[str, Any]:
+    def weights(self) -> dict[str, Array]:
+        return {name: t.numpy(force=True).copy() for name, t in self.model.state_dict().items()}
+
+    def state(self) -> dict[str, Array]:
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {
@@ -272,27 +233,53 @@ class _Run(TrainingRun):
                 for name, t in state.items()
                 if t is not None  # SGD without momentum has none
             }
-        return tensors
+        if self.scaler is not None:
+            state = self.scaler.state_dict()
+            tensors |= {f"scaler.{name}": torch.tensor(state[name]) for name in _SCALER}
+        tensors["rng.cpu"] = torch.get_rng_state()
+        if self.config.device != "cpu":
+            tensors["rng.cuda"] = torch.cuda.get_rng_state(self.config.device)
+        return {name: tensor.numpy(force=True) for name, tensor in tensors.items()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def shapes(self) -> dict[str, tuple[int, ...] | None]:
+        found: dict[str, tuple[int, ...] | None] = {
+            f"model.{name}": tuple(t.shape) for name, t in self.model.state_dict().items()
+        }
+        for number, parameter in enumerate(self.model.parameters()):
+            found |= {f"optimiser.{number}.{name}": tuple(parameter.shape) for name in _MOMENTS}
+            found[f"optimiser.{number}.step"] = ()
+        found |= {f"scaler.{name}": () for name in _SCALER if self.scaler is not None}
+        found["rng.cpu"] = tuple(torch.get_rng_state().shape)
+        return found if self.config.device == "cpu" else found | {"rng.cuda": None}
+
+    def restore(self, state: dict[str, Array]) -> None:
         parameters = list(self.model.parameters())
         model_state: dict[str, Tensor] = {}
         optimiser_state: dict[int, dict[str, Tensor]] = defaultdict(dict)
-        for name, tensor in state.items():
+        scaler_state: dict[str, float] = {}
+        for name, array in state.items():
             owner, _, rest = name.partition(".")
+            tensor = torch.from_numpy(np.array(array))
             if owner == "model":
                 model_state[rest] = tensor
-                continue
-            number, _, key = rest.partition(".")
-            like = parameters[int(number)]
-            if tensor.shape == like.shape:
-                # The fused step walks memory: its moments must lie in memory as the weights do.
-                tensor = torch.empty_like(like).copy_(tensor)
-            optimiser_state[int(number)][key] = tensor
+            elif owner == "rng":
+                self._drawn[name] = np.array(array)
+            elif owner == "scaler":
+                scaler_state[rest] = tensor.item()
+            else:
+                number, _, key = rest.partition(".")
+                like = parameters[int(number)]
+                if key != "step":
+                    # The fused step walks memory: moments must lie in memory as the weights do.
+                    tensor = torch.empty_like(like).copy_(tensor)
+                optimiser_state[int(number)][key] = tensor
         self.model.load_state_dict(model_state)
         self.optimiser.load_state_dict(
             {**self.optimiser.state_dict(), "state": dict(optimiser_state)}
         )
+        if self.scaler is not None:
+            self.scaler.load_state_dict({**self.scaler.state_dict(), **scaler_state})
+        self._go_on_drawing()  # what is no state of a generator is refused here
 
 
 def _optimiser(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer:

@@ -18,6 +18,7 @@ from flexpool.lab.executors import Job, execute
 from flexpool.lab.loop import image_shape
 from flexpool.lab.options import check_int
 from flexpool.lab.recipe import Recipe, RunConfig, Variant
+from flexpool.lab.recording import Recording
 from flexpool.lab.store import Record, Store
 
 __all__ = ["Interrupted", "Workbench"]
@@ -37,6 +38,7 @@ class Workbench:
         workers: processes to train in, an int > 0; None takes one per core (one on a GPU).
         out: folder of the results.
         data_dir: where to look for data files first.
+        recording: what runs write down while they are trained.
 
     Raises:
         ArgumentError, DataError, StorageError: if one of them cannot be worked with.
@@ -50,11 +52,15 @@ class Workbench:
         workers: int | None,
         out: str | Path,
         data_dir: str | Path | None,
+        recording: Recording,
     ) -> None:
         check_int("threads", threads)
         check_int("workers", 1 if workers is None else workers)
-        self.recipe = recipe
+        self.recipe, self.recording = recipe, recording
         self.device, self.version = _device_and_version(recipe.framework, device)
+        if recipe.precision == "float16" and self.device == "cpu":
+            rule = "to be float32 or bfloat16 where the device is cpu"
+            raise ArgumentError(expected("precision", rule, recipe.precision))
         self.threads = threads
         own = 1 if self.device != "cpu" else max(1, cpu_count() // threads)
         self.workers = own if workers is None else workers
@@ -88,6 +94,9 @@ class Workbench:
             drop=float(self.recipe.drop),
             initialisation=self.recipe.initialisation,
             resize=self.recipe.resize,
+            precision=self.recipe.precision,
+            validation=float(self.recipe.validation),
+            patience=self.recipe.patience,
         )
 
     def _multiply_adds(self, variant: Variant) -> int:
@@ -102,16 +111,21 @@ class Workbench:
 
     def run(self, configs: Sequence[RunConfig], progress: bool) -> list[Record]:
         """Train what is not there yet; return all records in the order of the configurations."""
-        records = {c.id: r for c in configs if (r := self.store.find(c)) and r.status != "error"}
+        records = {
+            c.id: r
+            for c in configs
+            if (r := self.store.find(c)) and r.status != "error" and not self.recording.resume
+        }
         missing = [config for config in configs if config.id not in records]
         # The longest first: then no worker is left alone with a long one at the end.
         cost = {variant: self._multiply_adds(variant) for variant in {c.variant for c in missing}}
         missing.sort(key=lambda config: cost[config.variant], reverse=True)
+        lines = len(configs) == 1 or self.recording.log_every is not None
         with (
-            display.runs(len(configs), len(records), progress) as show,
+            display.runs(len(configs), len(records), progress, lines) as show,
             _resumable(records, len(configs), self.out),
         ):
-            job = Job(self.out, self.data_dir)
+            job = Job(self.out, self.data_dir, self.recording)
             for record in execute(job, missing, self.workers, show.progress):
                 records[record.config.id] = record
                 show.finished(record)
@@ -127,7 +141,7 @@ def _device_and_version(framework: str, device: str) -> tuple[str, str]:
         return "cpu", np.__version__
     import torch
 
-    from flexpool.lab.train_torch import resolve_device
+    from flexpool.lab.devices import resolve_device
 
     return resolve_device(device), torch.__version__
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from flexpool.lab.executors.job import Job
 from flexpool.lab.executors.processes import run_in_processes
 from flexpool.lab.executors.serial import run_serially
-from flexpool.lab.loop import OnProgress
 from flexpool.lab.recipe import RunConfig
 from flexpool.lab.store import Record
+from flexpool.lab.training import OnProgress
 
 __all__ = ["Job", "execute"]
 

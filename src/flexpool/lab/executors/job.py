@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flexpool.errors import DataError
 from flexpool.lab import data
-from flexpool.lab.loop import OnProgress, failed
 from flexpool.lab.recipe import RunConfig
+from flexpool.lab.recording import Recording
 from flexpool.lab.store import Record, Store
+from flexpool.lab.training import OnProgress, failed
 
 __all__ = ["Job"]
 
@@ -25,10 +26,12 @@ class Job:
     Attributes:
         out: folder of the store.
         data_dir: where to look for data files first, or None.
+        recording: what runs write down while they are trained.
     """
 
     out: Path
     data_dir: Path | None = None
+    recording: Recording = field(default_factory=lambda: Recording(keep=0))
 
     def run(self, config: RunConfig, on_progress: OnProgress) -> Record:
         """Train one configuration, or return its record if it is there already.
@@ -43,7 +46,8 @@ class Job:
                 "the earlier data are kept apart."
             )
         trainer = importlib.import_module(TRAINERS[config.framework])
-        record: Record = trainer.run(config, dataset, Store(self.out), on_progress)
+        store = Store(self.out)
+        record: Record = trainer.run(config, dataset, store, on_progress, self.recording)
         return record
 
     def fail(self, config: RunConfig, message: str) -> Record:

@@ -22,9 +22,9 @@ from loky.process_executor import BrokenProcessPool
 
 from flexpool.errors import FlexpoolError
 from flexpool.lab.executors.job import Job
-from flexpool.lab.loop import OnProgress, Progress
 from flexpool.lab.recipe import RunConfig
 from flexpool.lab.store import Record
+from flexpool.lab.training import OnProgress, Progress
 
 __all__ = ["run_in_processes"]
 

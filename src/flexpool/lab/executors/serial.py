@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from flexpool.lab.executors.job import Job
-from flexpool.lab.loop import OnProgress
 from flexpool.lab.recipe import RunConfig
 from flexpool.lab.store import Record
+from flexpool.lab.training import OnProgress
 
 __all__ = ["run_serially"]
 
