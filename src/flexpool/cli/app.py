@@ -20,6 +20,7 @@ from flexpool.cli.pages import pages
 from flexpool.cli.pictures import pictures
 from flexpool.cli.reproduce import reproduce
 from flexpool.cli.settings import (
+    DATA,
     CheckpointEvery,
     DataDir,
     Device,
@@ -98,9 +99,7 @@ def compare(
             help="A shipped recipe, such as lenet5-digits or nin-fashion, or a TOML file."
         ),
     ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Data set; see `flexpool data list`. Your own: folder:PATH.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(help=DATA)] = None,
     net: Annotated[
         str | None, typer.Option(help="Nets, as net or net/downsampling, with commas between.")
     ] = None,

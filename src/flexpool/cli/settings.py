@@ -10,6 +10,7 @@ import typer
 from flexpool.errors import ArgumentError, expected
 
 __all__ = [
+    "DATA",
     "CheckpointEvery",
     "DataDir",
     "Device",
@@ -31,6 +32,8 @@ __all__ = [
     "WeightDecay",
     "ints",
 ]
+
+DATA = "Data set; see `flexpool data list`. Your own images: folder:PATH."
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of the results.", show_default=True)]
 DataDir = Annotated[

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from flexpool.cli.classes import show_classes
 from flexpool.cli.settings import (
+    DATA,
     CheckpointEvery,
     DataDir,
     Device,
