@@ -84,7 +84,7 @@ def test_one_variant_has_nothing_beside_it(comparison):
     assert result.verdict.startswith("Nothing to compare lenet5/max with")
 
 
-def test_failures_are_counted_named_and_left_out_of_pairs(comparison, tmp_path):
+def test_failures_are_counted_named_and_left_out_of_pairs(comparison, tmp_path, few):
     result = comparison(
         accuracies={
             "lenet5/max": [0.90, None, 0.92, 0.93],
@@ -96,7 +96,7 @@ def test_failures_are_counted_named_and_left_out_of_pairs(comparison, tmp_path):
     assert second.difference.n == 2
     assert second.difference.mean == pytest.approx((0.01 + 0.015) / 2)
     assert result.verdict.endswith("(2 runs of 8 failed and are left out.)")
-    write(result, tmp_path)
+    write(result, tmp_path, few)
     saved = json.loads((tmp_path / "comparison.json").read_text())
     assert [(f["name"], f["seed"], f["status"]) for f in saved["failures"]] == [
         ("lenet5/max", 1, "diverged"),
@@ -105,9 +105,9 @@ def test_failures_are_counted_named_and_left_out_of_pairs(comparison, tmp_path):
     assert "the training loss became nan" in (tmp_path / "report.html").read_text()
 
 
-def test_a_variant_of_which_nothing_is_left_is_still_reported(comparison, tmp_path):
+def test_a_variant_of_which_nothing_is_left_is_still_reported(comparison, tmp_path, few):
     result = comparison(accuracies={"lenet5/max": [0.9, 0.8], "lenet5/avg": [None, None]})
-    write(result, tmp_path)
+    write(result, tmp_path, few)
     saved = json.loads((tmp_path / "comparison.json").read_text())
     assert saved["variants"][1]["accuracy"] == {"mean": None, "ci95": None, "values": []}
     assert saved["variants"][1]["failed"] == 2
@@ -126,11 +126,11 @@ def test_the_p_values_are_corrected_for_their_number(comparison):
     assert among.p > alone.p
 
 
-def test_the_json_holds_what_it_promises(comparison, tmp_path):
+def test_the_json_holds_what_it_promises(comparison, tmp_path, few):
     result = comparison(
         accuracies={"lenet5/max": [0.90, 0.92], "lenet5-nopool/strided": [0.95, 0.96]}
     )
-    write(result, tmp_path)
+    write(result, tmp_path, few)
     saved = json.loads((tmp_path / "comparison.json").read_text())
     assert {"settings", "environment", "variants", "verdict", "data", "failures"} <= saved.keys()
     first, second = saved["variants"]
@@ -150,33 +150,35 @@ def test_the_json_holds_what_it_promises(comparison, tmp_path):
     assert {"ci95", "p", "p_uncorrected", "seeds_needed", "resolvable", "n"} <= difference.keys()
 
 
-def test_tables(comparison, tmp_path):
+def test_tables(comparison, tmp_path, few):
     result = comparison(accuracies={"lenet5/max": [0.90, 0.92], "lenet5/avg": [0.95, 0.96]})
     assert isinstance(result.table, pd.DataFrame)
     assert list(result.table.index) == ["lenet5/max", "lenet5/avg"]
     assert len(result.runs) == 4
     assert len(result.curves) == 8
-    write(result, tmp_path)
+    write(result, tmp_path, few)
     lines = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
     assert [float(line["accuracy"]) for line in lines] == pytest.approx([0.91, 0.955])
     assert float(lines[1]["difference"]) == pytest.approx(0.045)
 
 
-def test_pictures_are_pictures(comparison, tmp_path):
-    write(comparison(accuracies={"lenet5/max": [0.9, 0.8], "lenet5/avg": [0.7, 0.9]}), tmp_path)
+def test_pictures_are_pictures(comparison, tmp_path, few):
+    write(
+        comparison(accuracies={"lenet5/max": [0.9, 0.8], "lenet5/avg": [0.7, 0.9]}), tmp_path, few
+    )
     names = {path.name for path in tmp_path.glob("*.png")}
     assert names == {"accuracy.png", "differences.png", "curves.png", "parameters.png"}
     for name in names:
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_titles_cannot_break_out_of_the_page(comparison, tmp_path):
+def test_titles_cannot_break_out_of_the_page(comparison, tmp_path, few):
     import dataclasses
 
     result = comparison(accuracies={"lenet5/max": [0.9, 0.8], "lenet5/avg": [0.7, 0.9]})
     title = "<script>alert(1)</script>"
     result = dataclasses.replace(result, recipe=dataclasses.replace(result.recipe, title=title))
-    write(result, tmp_path)
+    write(result, tmp_path, few)
     assert title not in (tmp_path / "report.html").read_text()
 
 

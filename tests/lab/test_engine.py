@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import flexpool.nn
-from flexpool.lab import data, loop, nets
+from flexpool.lab import data, nets
 from flexpool.lab import train_torch as train
 from flexpool.lab.downsampling import DOWNSAMPLINGS, Downsampling
 from flexpool.lab.seeds import derive
@@ -132,7 +132,7 @@ def test_max_trains_mnist_to_torchs_numbers(monkeypatch, config, threads):
 
 @pytest.mark.parametrize("name", ["boltzmann", "stochastic"])
 def test_numbers_learned_and_numbers_drawn_survive_an_interruption(
-    monkeypatch, tmp_path, config, few, name
+    always_keep, tmp_path, config, few, name
 ):
     class StopError(BaseException):
         pass
@@ -141,7 +141,6 @@ def test_numbers_learned_and_numbers_drawn_survive_an_interruption(
         if progress.epochs >= 2:
             raise StopError
 
-    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     settings = config(downsampling=name, epochs=3)
     whole, store = train.run(settings, few, Store(tmp_path / "whole")), Store(tmp_path / "cut")
     with pytest.raises(StopError):
