@@ -306,8 +306,8 @@ def table(figures: dict) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in figures["versions"].items())
     lines += [
         "",
-        f"Medians over {figures['rounds']} round(s), in which the ways took turns; [ ]: smallest and "
-        f"largest ratio of a round. {machine['processor']}, {figures['threads']} thread(s) of "
+        f"Medians over {figures['rounds']} round(s), in which the ways took turns; [ ]: smallest "
+        f"and largest ratio of a round. {machine['processor']}, {figures['threads']} thread(s) of "
         f"{machine['cores']} cores; {versions}.",
     ]
     return "\n".join(lines) + "\n"

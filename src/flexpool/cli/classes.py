@@ -21,11 +21,12 @@ def show_classes(console: Console, found: Confusion) -> None:
     """Print a confusion matrix with each class's accuracy.
 
     Where it is wider than the terminal, or has very many classes, a table by class takes its place,
-    with what each was most often taken for.
+    with the two that each was most often taken for.
     """
     if len(found.classes) <= MOST_SHOWN:
         matrix = _matrix(found)
-        if Measurement.get(console, console.options, matrix).maximum <= console.width:
+        boundless = console.options.update(max_width=10_000)
+        if Measurement.get(console, boundless, matrix).maximum <= console.width:
             console.print("Test images by class (rows), and what they were taken for (columns):")
             console.print(matrix)
             return
@@ -61,7 +62,7 @@ def _by_class(found: Confusion) -> Table:
     table.add_column("class", overflow="fold")
     for heading in ("images", "accuracy"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("most often taken for", overflow="fold")
+    table.add_column("taken for", overflow="fold")
     for number in order:
         mistakes = [f"{name} {n}" for name, n in found.mistakes(number)[:2]]
         table.add_row(

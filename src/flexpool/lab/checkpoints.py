@@ -29,6 +29,7 @@ from flexpool.lab.files import storing, write_atomically
 from flexpool.lab.inputs import Inputs
 from flexpool.lab.recipe import RunConfig
 from flexpool.lab.record import Epoch, best_epoch, curve_from_csv, curve_to_csv, facts
+from flexpool.lab.weights import is_pickle
 
 __all__ = ["Checkpoint", "Checkpoints", "Place", "Sums", "read"]
 
@@ -241,11 +242,11 @@ def _from_file(path: Path) -> Checkpoint:
             head = file.read(9)
     except OSError as error:
         raise StorageError(f"cannot read the checkpoint {path}: {error.strerror}.") from None
-    kind = _pickle(head)
-    if kind:
+    if is_pickle(head):
         raise StorageError(
-            f"the checkpoint {path} is {kind}: opening one runs whatever code is in it, so it is "
-            "refused unopened. flexpool's checkpoints are safetensors."
+            f"the checkpoint {path} is a pickle, or a zip archive of torch.save with one in it: "
+            "opening it would run whatever code is in there, so it is refused unopened. "
+            "flexpool's checkpoints are safetensors."
         )
     try:
         with safe_open(path, framework="np") as file:
@@ -274,17 +275,6 @@ def _from_file(path: Path) -> Checkpoint:
         raise StorageError(
             f"the checkpoint {path} is of another version of flexpool ({error})."
         ) from None
-
-
-def _pickle(head: bytes) -> str:
-    """Say what kind of pickle a file is by how it begins; nothing if it is none."""
-    if head[8:] == b"{":  # safetensors: after the length of its header, which may look like any
-        return ""
-    if head.startswith(b"PK\x03\x04"):
-        return "a zip archive, as torch.save writes with a pickle inside"
-    if head[:1] == b"\x80" and head[1:2] in (b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"):
-        return "a pickle"
-    return ""
 
 
 def _to_bytes(checkpoint: Checkpoint) -> bytes:

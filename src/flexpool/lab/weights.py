@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from flexpool.errors import StorageError
 
-__all__ = ["Weights", "is_whole", "read_weights"]
+__all__ = ["Weights", "is_pickle", "is_whole", "read_weights"]
 
 # A file of safetensors begins with the length of its header in 8 bytes; the header is JSON.
 _HEADER_AT = 8
@@ -48,7 +48,7 @@ def read_weights(path: Path, framework: str) -> Weights:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(f"cannot read {path}: {reason}.") from None
-    if _is_pickle(begin):
+    if is_pickle(begin):
         raise StorageError(
             f"{path} is a pickle, which can run any code when it is opened: refused. "
             "flexpool reads safetensors only; save the tensors with safetensors.torch.save_file."
@@ -78,8 +78,13 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def _is_pickle(begin: bytes) -> bool:
-    """Tell by the first bytes, whatever the file is called."""
+def is_pickle(begin: bytes) -> bool:
+    r"""Tell by the first nine bytes of a file, whatever it is called.
+
+    Example:
+        >>> is_pickle(b"\x80\x04\x95..."), is_pickle(bytes(8) + b"{")
+        (True, False)
+    """
     if begin[_HEADER_AT:] == b"{":
         return False
     return begin.startswith(_ARCHIVE) or begin.startswith(_PROTOCOL)
