@@ -10,7 +10,7 @@ Every way starts from the same weights, and those of PyTorch take the same batch
 training losses, which are printed too, then show that the same was done. The ways take turns, and a
 figure is the ratio of times of one round.
 
-    python benchmarks/training_time.py [--images 60000] [--rounds 3] [--threads 2]
+    python benchmarks/training_time.py [--images 60000] [--rounds 3] [--threads 1]
 
 The figures go to benchmarks/results/training_time.json and .md. With FLEXPOOL_DATA_DIR the images
 are MNIST's; without it they are random: the time is the same.
@@ -306,8 +306,8 @@ def table(figures: dict) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in figures["versions"].items())
     lines += [
         "",
-        f"Medians over {figures['rounds']} rounds, in which the ways took turns; [ ]: smallest and "
-        f"largest ratio of a round. {machine['processor']}, {figures['threads']} threads of "
+        f"Medians over {figures['rounds']} round(s), in which the ways took turns; [ ]: smallest "
+        f"and largest ratio of a round. {machine['processor']}, {figures['threads']} thread(s) of "
         f"{machine['cores']} cores; {versions}.",
     ]
     return "\n".join(lines) + "\n"
@@ -317,7 +317,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="default: the laboratory's, 1")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the figures")
     options = parser.parse_args()
     if not BATCH <= options.images <= 60_000 or options.rounds < 1 or options.threads < 1:

@@ -79,7 +79,7 @@ def is_whole(path: Path) -> bool:
 
 
 def is_pickle(begin: bytes) -> bool:
-    """Tell by the first nine bytes of a file, whatever it is called.
+    r"""Tell by the first nine bytes of a file, whatever it is called.
 
     Example:
         >>> is_pickle(b"\x80\x04\x95..."), is_pickle(bytes(8) + b"{")
