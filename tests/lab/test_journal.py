@@ -63,7 +63,7 @@ def curves(folder):
 
 def test_a_crash_leaves_no_trace_in_log_or_curves(tmp_path, config, few):
     plan = config(epochs=3, validation=0.1, schedule="steps", milestones=(1,))
-    recording = Recording(checkpoint_every=2, log_every=2, tensorboard=True)
+    recording = Recording(checkpoint_every=2, log_every=3, tensorboard=True)
     whole, cut = Store(tmp_path / "whole"), Store(tmp_path / "cut")
     record = train_torch.run(plan, few, whole, recording=recording)
     for place in ("epoch 1/3  batch 3", "epoch 2/3  training", "epoch 3/3  batch 3"):
@@ -76,13 +76,11 @@ def test_a_crash_leaves_no_trace_in_log_or_curves(tmp_path, config, few):
     train_torch.run(plan, few, cut, recording=recording)
     one, other = whole.runs / plan.folder, cut.runs / plan.folder
     log = read_log(one / "log.csv")
-    assert [(line.epoch, line.batch) for line in log] == [
-        (epoch, batch) for epoch in (1, 2, 3) for batch in (2, 3)
-    ]
+    assert [(line.epoch, line.batch) for line in log] == [(1, 3), (2, 3), (3, 3)]
     assert without_time(read_log(other / "log.csv")) == without_time(log)
     shown = curves(one)
     assert curves(other) == shown
-    assert [step for step, _ in shown["batches/train_loss"]] == [2, 3, 5, 6, 8, 9]
+    assert [step for step, _ in shown["batches/train_loss"]] == [3, 6, 9]
     for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy"):
         wanted = [(3 * row.epoch, pytest.approx(getattr(row, name))) for row in record.curve]
         assert shown[f"epochs/{name}"] == wanted
@@ -92,7 +90,7 @@ def test_a_crash_leaves_no_trace_in_log_or_curves(tmp_path, config, few):
         ]
     rates = [value for _, value in shown["epochs/learning_rate"]]
     assert rates == [pytest.approx(r) for r in (1e-3, 1e-4, 1e-4)]
-    assert len(shown["batches/learning_rate"]) == 6
+    assert len(shown["batches/learning_rate"]) == 3
 
 
 def test_a_run_begun_anew_begins_its_curves_anew(tmp_path, config, few):

@@ -270,10 +270,10 @@ def _numbers(record: Record) -> list[Epoch]:
 def _epoch_line(row: Epoch, training: _Training) -> str:
     held = ""
     if isinstance(row, ValidatedEpoch):
-        held = f"  validation accuracy {row.validation_accuracy:.4f}"
+        held = f", held out {row.validation_accuracy:.4f}"
     return (
         f"epoch {row.epoch}/{training.config.epochs}  training loss {row.train_loss:.4f}, "
-        f"accuracy {row.train_accuracy:.4f}{held}  test accuracy {row.test_accuracy:.4f}  "
+        f"accuracy {row.train_accuracy:.4f}{held}, test {row.test_accuracy:.4f}  "
         f"{row.train_seconds:.1f} s"
     )
 
