@@ -55,9 +55,7 @@ def train(
     context: typer.Context,
     net: Annotated[str, typer.Option(help="The net, as net or net/downsampling.")] = "lenet5",
     downsampling: Annotated[str | None, typer.Option(help="Default: the net's own.")] = None,
-    data: Annotated[
-        str, typer.Option(help="Data set; see `flexpool data list`. Your own: folder:PATH.")
-    ] = "digits",
+    data: Annotated[str, typer.Option(help=DATA)] = "digits",
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 10,
     seed: Annotated[int, typer.Option(help="The repetition: which random numbers it has.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = 64,
