@@ -213,6 +213,7 @@ def link(tar: tarfile.TarFile) -> None:
             "the archive unpacks to more than the published one",
         ),
     ],
+    ids=["absent", "long", "link", "none", "cut", "bomb"],  # archives hold the time they were made
 )
 def test_an_archive_that_is_not_as_it_should_be(content: bytes, message: str) -> None:
     with pytest.raises(DataError) as caught:
