@@ -291,7 +291,10 @@ def test_a_file_must_say_of_what_net_it_is(copy: Path) -> None:
         lab.load(file)
 
 
-def test_a_run_of_before_is_completed_from_its_data(copy: Path) -> None:
+def test_a_run_of_before_is_completed_from_its_data(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FLEXPOOL_DATA_DIR", raising=False)
     known = lab.load(copy)
     (copy / "inputs.json").unlink()
     assert lab.load(copy).inputs == known.inputs

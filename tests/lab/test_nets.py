@@ -25,9 +25,10 @@ def test_nets_have_exactly_the_published_number_of_parameters(name, count):
 
 
 @pytest.mark.parametrize("downsampling", EVERY_DOWNSAMPLING)
-def test_lenet5_takes_every_downsampling(downsampling, images):
+def test_lenet5_takes_every_downsampling(downsampling):
     model = nets.build("lenet5", downsampling)
-    assert model(images).shape == (3, 10)
+    with FakeTensorMode(allow_non_fake_inputs=True):  # the numbers are other tests' matter
+        assert model(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
     assert model.get_submodule("fc1").in_features == 400  # 16 maps of 5 x 5
 
 

@@ -247,12 +247,19 @@ _INFIX = {
 }
 
 
-def text(node: Node) -> str:
+def text(node: Node, depth: int = 12) -> str:
     """Write a node as one expression.
+
+    Args:
+        node: the node.
+        depth: how many operations inside each other are written; deeper ones are left out, as what
+            is used in several places would be written as often.
 
     Example:
         >>> text(make("sum", make("mul", leaf("x", Grid.ELEMENT), constant(2))))
         'sum((x * 2))'
+        >>> text(make("sum", make("mul", leaf("x", Grid.ELEMENT), constant(2))), depth=1)
+        'sum(...)'
     """
     if node.op == "constant":
         return f"{node.value:g}"
@@ -262,6 +269,9 @@ def text(node: Node) -> str:
         return "count(padding)" if node.value else "count"
     if node.op == "tap":
         return "tap"
+    if depth == 0:
+        return "..."
+    args = [text(arg, depth - 1) for arg in node.args]
     if node.op in _INFIX:
-        return f"({text(node.args[0])} {_INFIX[node.op]} {text(node.args[1])})"
-    return f"{node.op}({', '.join(map(text, node.args))})"
+        return f"({args[0]} {_INFIX[node.op]} {args[1]})"
+    return f"{node.op}({', '.join(args)})"

@@ -106,16 +106,15 @@ def compare(
         >>> list(comparison.table.index), list(comparison.table["n"])
         (['lenet5/max', 'lenet5/slice'], [2, 2])
     """
-    from flexpool.lab import report  # here, since training alone needs no plots
-    from flexpool.lab.comparison import Comparison
-
     with called("compare"):
         settings = recipe if isinstance(recipe, Recipe) else load(recipe)
         if net is not None and downsampling is None:
             downsampling = ()  # nets that are asked for come with their own
         elif downsampling is not None and net is None:
             net = settings.variants[0].net
+        own = net is not None or downsampling is not None
         settings = settings.changed(
+            title="Which is better?" if own else None,  # the recipe's question is of its own nets
             data=data,
             net=net,
             downsampling=downsampling,
@@ -142,6 +141,9 @@ def compare(
             [bench.config(v, seed) for seed in range(settings.seeds) for v in settings.variants],
             progress,
         )
+        from flexpool.lab import report  # here, as loading plots takes longer than a wrong setting
+        from flexpool.lab.comparison import Comparison
+
         comparison = Comparison(
             settings,
             # By variant, then by seed: the sort keeps the order of seeds.
