@@ -162,6 +162,7 @@ def test_one_dnn_gets_its_own_tensors_and_runtime_its_threads():
         ("onnxruntime", Choice("median", TINY[0]), "forward", "has max, avg and lp only"),
         ("onnxruntime", Choice("max", TINY[0], "channels_last"), "forward", "takes contiguous"),
         ("inductor", Choice("median", TINY[1]), "backward", "its gradient of unfold was wrong"),
+        ("inductor", Choice("tree", TINY[0]), "backward", "its gradient of unfold was wrong"),
         ("inductor", Choice("max", find("image")), "forward", "takes tensors"),
     ],
 )

@@ -26,7 +26,8 @@ def _make(problem: Problem) -> Side:
     if problem.case.arrays != "torch":
         raise CannotError("takes tensors")
     written, how = form(problem)
-    if problem.direction == "backward" and how.startswith("unfold"):
+    unfolds = how.startswith("unfold") or how == "formula"  # which lays out windows so, too
+    if problem.direction == "backward" and unfolds:
         raise CannotError("its gradient of unfold was wrong, and broke the process, in torch 2.13")
     # Programs of other rows count towards a limit on recompilation.
     torch.compiler.reset()
