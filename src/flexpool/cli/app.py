@@ -21,6 +21,7 @@ from flexpool.cli.pictures import pictures
 from flexpool.cli.reproduce import reproduce
 from flexpool.cli.settings import (
     DATA,
+    FAILED_RUNS,
     CheckpointEvery,
     DataDir,
     Device,
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
     from flexpool.lab import Comparison, Record
 
 __all__ = ["app"]
-
-FAILED_RUNS = 1
 
 OPERATORS = "Operators"
 EXPERIMENTS = "Experiments"

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from flexpool.cli.settings import CheckpointEvery, Keep, LogEvery, TensorBoard
+from flexpool.cli.settings import (
+    FAILED_RUNS,
+    CheckpointEvery,
+    DataDir,
+    Device,
+    Keep,
+    LogEvery,
+    Out,
+    TensorBoard,
+    Threads,
+)
 from flexpool.cli.terminal import page, reported
 
 if TYPE_CHECKING:
@@ -18,8 +28,6 @@ if TYPE_CHECKING:
     from flexpool.lab.reproduction import Reproduction, Row
 
 __all__ = ["reproduce"]
-
-FAILED_RUNS = 1
 
 NOTE = (
     "[ ]: 95 % interval of our mean; one run: where one more run of ours would lie, 95 times out "
@@ -47,15 +55,10 @@ def reproduce(
         bool, typer.Option("--quick", help="Only see that everything runs, in a minute or less.")
     ] = False,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
-    threads: Annotated[
-        int, typer.Option(help="CPU threads of each run; part of what it computes.")
-    ] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    out: Annotated[Path, typer.Option("--out", help="Folder of the results.")] = Path("results"),
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where to look for data files first.", envvar="FLEXPOOL_DATA_DIR"),
-    ] = None,
+    threads: Threads = 1,
+    device: Device = "auto",
+    out: Out = Path("results"),
+    data_dir: DataDir = None,
     checkpoint_every: CheckpointEvery = None,
     keep: Keep = 0,
     log_every: LogEvery = None,

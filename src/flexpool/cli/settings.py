@@ -11,6 +11,7 @@ from flexpool.errors import ArgumentError, expected
 
 __all__ = [
     "DATA",
+    "FAILED_RUNS",
     "CheckpointEvery",
     "DataDir",
     "Device",
@@ -32,6 +33,8 @@ __all__ = [
     "WeightDecay",
     "ints",
 ]
+
+FAILED_RUNS = 1  # the exit status where a run diverged or broke
 
 DATA = "Data set; see `flexpool data list`. Your own images: folder:PATH."
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from flexpool.cli.classes import show_classes
 from flexpool.cli.settings import (
     DATA,
+    FAILED_RUNS,
     CheckpointEvery,
     DataDir,
     Device,
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from flexpool.lab import Record
 
 __all__ = ["train"]
-
-FAILED_RUNS = 1
 
 BESIDE_A_CHECKPOINT = {
     *("resume", "epochs", "out", "data_dir", "checkpoint_every", "keep", "log_every"),

@@ -73,7 +73,7 @@ def program(graph: Graph, shape: Shape) -> Program:
     writer = Writer()
     writer.depth = 1
     _Kernel(graph, shape, writer, unrolled).write()
-    if any("stream(" in line for line in writer.lines):
+    if _mentions("\n".join(writer.lines), "streamed"):
         writer.depth = 1
         writer.open("if streamed:")
         writer.line("wait_for_streams()")
