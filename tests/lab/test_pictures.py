@@ -282,6 +282,19 @@ def test_what_a_run_has_not_is_not_drawn(run, tmp_path):
     assert "curves" not in [file.stem for file in files]
 
 
+def test_a_checkpoint_has_the_curves_up_to_it(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, "curves", lambda figure, curve, title: drawn.append(curve))
+    record = lab.train("lenet5", epochs=3, keep=3, out=tmp_path, progress=False)
+    kept = tmp_path / "runs" / record.config.folder / "checkpoints"
+    second = next(kept.glob("epoch02-*"))
+    alone = tmp_path / "elsewhere.safetensors"
+    alone.write_bytes(second.read_bytes())
+    for file in (second, alone):
+        pictures.draw(file, to=tmp_path / "pictures")
+    assert drawn == [record.curve[:2]] * 2
+
+
 def test_an_image_from_a_file(run, tmp_path):
     out, record = run
     path = tmp_path / "seven.png"

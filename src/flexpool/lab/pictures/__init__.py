@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flexpool.errors import ArgumentError, DataError, called, expected
+from flexpool.errors import ArgumentError, DataError, StorageError, called, expected
+from flexpool.lab import checkpoints
 from flexpool.lab import data as datasets
 from flexpool.lab.data import Dataset
 from flexpool.lab.data.waiting import waiting
@@ -24,7 +26,7 @@ from flexpool.lab.pictures.curves import curves
 from flexpool.lab.pictures.filters import filters, first_filters
 from flexpool.lab.pictures.maps import class_map_picture, class_maps, feature_maps, reductions
 from flexpool.lab.pictures.predictions import confusion, count, mistakes
-from flexpool.lab.store import Record, Store
+from flexpool.lab.store import Epoch, Store
 
 __all__ = ["draw", "portrait"]
 
@@ -46,8 +48,8 @@ def draw(
     ``samples`` of the training images; ``curves``; ``filters`` of the first convolution;
     ``feature_maps`` before and after each downsampling, of one image; ``class_maps`` of the same
     image, if the net ends with the averages of a map for each class, as ``nin`` does; ``confusion``
-    matrix and ``mistakes`` over all test images. What a run has not, is not drawn: a single file of
-    weights has no curves, a net without downsampling no feature maps.
+    matrix and ``mistakes`` over all test images. What a run has not, is not drawn: a file of weights
+    that is no checkpoint has no curves, a net without downsampling no feature maps.
 
     Args:
         run: what :func:`flexpool.lab.load` takes.
@@ -77,8 +79,8 @@ def draw(
     with called("pictures"):
         kept = load(run, out=out, data_dir=data_dir).of("torch")
         dataset = _data_of(kept, data_dir)
-        record = _record_of(kept)
-        drawn = _pictures(_Subject(kept, dataset, record, *_image_of(kept, dataset, image)))
+        curve = _curve_of(kept)
+        drawn = _pictures(_Subject(kept, dataset, curve, *_image_of(kept, dataset, image)))
         folder = Path(to) if to is not None else _folder_of(kept) / "pictures"
         with storing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +131,7 @@ class _Subject:
 
     kept: Kept
     dataset: Dataset
-    record: Record | None
+    curve: tuple[Epoch, ...]
     image: NDArray[np.uint8]
     true: int | None
 
@@ -147,11 +149,11 @@ def _pictures(subject: _Subject) -> dict[str, Callable[[], bytes | None]]:
 
 
 def _curves(subject: _Subject) -> bytes | None:
-    record = subject.record
-    if record is None or not record.curve:
+    if not subject.curve:
         return None
-    title = f"{record.config.label}, {datasets.short(record.config.data)}"
-    return picture(curves, record.curve, title, width=7.0, height=5.0)
+    config = subject.kept.config
+    title = f"{config.label}, {datasets.short(config.data)}"
+    return picture(curves, subject.curve, title, width=7.0, height=5.0)
 
 
 def _filters(subject: _Subject) -> bytes | None:
@@ -238,11 +240,15 @@ def _folder_of(kept: Kept) -> Path:
     return own.parent if own.name == "checkpoints" else own
 
 
-def _record_of(kept: Kept) -> Record | None:
+def _curve_of(kept: Kept) -> tuple[Epoch, ...]:
+    """Give the epochs of a run, or those up to a checkpoint; none of other files of weights."""
+    with suppress(StorageError):
+        return checkpoints.read(kept.source).curve
     folder = _folder_of(kept).resolve()
     if folder.name != kept.config.folder or folder.parent.name != "runs":
-        return None
-    return Store(folder.parent.parent).find(kept.config)
+        return ()
+    record = Store(folder.parent.parent).find(kept.config)
+    return record.curve if record else ()
 
 
 def _image_of(
