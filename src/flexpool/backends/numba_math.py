@@ -22,6 +22,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, overload
 from numba.np import arrayobj
 
@@ -30,6 +31,7 @@ from flexpool.backends import philox
 __all__ = [
     "add",
     "add_row",
+    "aligned",
     "choose",
     "exp",
     "expm1",
@@ -40,11 +42,13 @@ __all__ = [
     "log1p",
     "power",
     "row",
+    "row_or",
     "row_with_edges",
     "sigmoid",
     "sign",
     "sqrt",
     "stream",
+    "strided",
     "tanh",
     "total",
     "uniform",
@@ -56,6 +60,8 @@ _intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = intrinsic
 # Without the order to inline, LLVM would call the longer ones for each element.
 _OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "forceinline": True}
 _exactly: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(**_OPTIONS)
+
+CACHE_LINE = 64  # bytes
 
 _INTEGER: dict[Any, Any] = {types.float32: types.int32, types.float64: types.int64}
 _FLOAT = {integer: floating for floating, integer in _INTEGER.items()}
@@ -192,12 +198,11 @@ def add(total: Any, a: Any) -> Any:
 
 
 @njit(fastmath={"reassoc", "nsz"}, forceinline=True)
-def total(values: Any, begin: Any, count: Any) -> Any:
-    """Add up some elements of a row."""
+def total(values: Any, count: Any) -> Any:
+    """Add up the first elements of a row."""
     result = values.dtype.type(0)
-    some = row(values, (begin,))
     for j in range(count):
-        result += some[j]
+        result += values[j]
     return result
 
 
@@ -247,6 +252,24 @@ def row(typing: Any, array: Any, place: Any) -> Any:
 
 
 @_intrinsic
+def strided(typing: Any, line: Any, step: Any, j: Any, offset: Any) -> Any:
+    """Read ``line[step * j + offset]``, which lies in the line.
+
+    Of Python's own index LLVM would have to find out first that it does not overflow. It gives up
+    vectorising a loop that reads more than sixteen of these.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source = context.make_array(line)(context, builder, args[0])
+        scaled = builder.mul(args[1], args[2], flags=["nsw"])
+        index = builder.add(scaled, args[3], flags=["nsw"])
+        size = context.get_abi_sizeof(source.data.type.pointee)
+        return builder.load(builder.gep(source.data, [index], inbounds=True), align=size)
+
+    return line.dtype(line, types.int64, types.int64, types.int64), generate
+
+
+@_intrinsic
 def _prefetch(typing: Any, line: Any, index: Any) -> Any:
     """Ask for the cache line of an element, which need not exist."""
 
@@ -273,25 +296,52 @@ def fetch_ahead(line: Any, count: Any) -> Any:
         _prefetch(line, i + 8192 // line.itemsize)
 
 
+@_intrinsic
+def row_or(typing: Any, array: Any, place: Any, spare: Any, here: Any) -> Any:
+    """Take a row of an array where ``here`` is true, and a spare row elsewhere.
+
+    Python's own ``if`` would count references to both, which takes as long as pooling a short row.
+    """
+    result = types.Array(array.dtype, 1, "C")
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source = context.make_array(array)(context, builder, args[0])
+        other = context.make_array(spare)(context, builder, args[2])
+        made = context.make_array(result)(context, builder)
+        begin = builder.gep(source.data, [_index(builder, source, args[1])])
+        arrayobj.populate_array(
+            made,
+            data=builder.select(args[3], begin, other.data),
+            shape=[source.nitems],
+            strides=[source.itemsize],
+            itemsize=source.itemsize,
+            meminfo=None,
+        )
+        return made._getvalue()
+
+    return result(array, place, spare, types.boolean), generate
+
+
 @njit(error_model="numpy", forceinline=True)
-def row_with_edges(array: Any, place: Any, length: Any, scratch: Any) -> Any:
+def row_with_edges(everything: Any, begin: Any, length: Any, scratch: Any) -> Any:
     """Take a row that may begin before its line and end behind it.
 
     What is read there is of no account, but must lie in the array. Where it does not, the row is
     made in ``scratch``, which is at least as long.
+
+    ``everything`` is the array's first row, and ``scratch`` a row too: of arrays that keep their
+    memory alive, each call would count the references, which costs more than a short row.
     """
-    begin = index_of(array, place)
-    if begin >= 0 and begin + length <= array.size:
-        return row(array, place)
-    return _copied(array, begin, length, scratch)
+    here = (begin >= 0) & (begin + length <= everything.size)
+    if not here:
+        _copy_inside(everything, begin, length, scratch)
+    return row_or(everything, (begin,), scratch, here)
 
 
 @njit(error_model="numpy")
-def _copied(array: Any, begin: Any, length: Any, scratch: Any) -> Any:
-    flat = array.reshape(-1)
-    for i in range(max(0, begin), min(begin + length, len(flat))):
-        scratch[i - begin] = flat[i]
-    return scratch
+def _copy_inside(everything: Any, begin: Any, length: Any, scratch: Any) -> None:
+    for i in range(max(0, begin), min(begin + length, everything.size)):
+        scratch[i - begin] = everything[i]
 
 
 @njit(error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
@@ -362,6 +412,26 @@ def pack(line: Any, step: Any, length: Any, count: Any, onto: Any) -> Any:
 
 
 @_intrinsic
+def aligned(typing: Any, array: Any) -> Any:
+    """Begin an array at the next cache line: its last row may then end behind what was allocated.
+
+    What is written in vectors and read again at once goes from one to the other within the
+    processor, but not where it crosses a boundary between cache lines.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        made = context.make_array(array)(context, builder, args[0])
+        word = ir.IntType(64)
+        address = builder.ptrtoint(made.data, word)
+        mask = ir.Constant(word, -CACHE_LINE)
+        address = builder.and_(builder.add(address, ir.Constant(word, CACHE_LINE - 1)), mask)
+        made.data = builder.inttoptr(address, made.data.type)
+        return impl_ret_borrowed(context, builder, array, made._getvalue())
+
+    return array(array), generate
+
+
+@_intrinsic
 def _address(typing: Any, line: Any) -> Any:
     """Tell where in memory a line begins."""
 
@@ -370,9 +440,6 @@ def _address(typing: Any, line: Any) -> Any:
         return builder.ptrtoint(source.data, ir.IntType(64))
 
     return types.int64(line), generate
-
-
-CACHE_LINE = 64  # bytes
 
 
 @_intrinsic

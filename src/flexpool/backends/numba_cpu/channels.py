@@ -33,9 +33,8 @@ class Channels:
         for output in self.graph.outputs:
             if output.onto == Grid.ELEMENT:
                 count = self._spread(output)
-                self.writer.line(f"{output.name}_rows = np.empty(({count}, {length}), F)")
-                for k in range(count):
-                    self.writer.line(f"{output.name}_row{k} = {output.name}_rows[{k}]")
+                rows = f"np.empty(({count + 1}, {length}), F)"
+                self.writer.line(f"{output.name}_rows = aligned({rows})")
 
     def write_channels(self) -> None:
         """Write the work."""
@@ -90,7 +89,7 @@ class Channels:
             writer.line(f"out_{name}_r[c] = {self.body.value(output.node, 0)}")
         elif output.onto == Grid.ELEMENT:
             for k in range(self._spread(output)):
-                writer.line(f"{name}_row{k}[c] = {self.body.value(output.node, k)}")
+                writer.line(f"{name}_rows[{k}, c] = {self.body.value(output.node, k)}")
         elif output.onto.in_kernel:
             for k in range(len(self.taps)):
                 writer.line(f"out_{name}[n, {k}, c] += {self.body.value(output.node, k)}")
@@ -102,12 +101,13 @@ class Channels:
         assign = "=" if self.shape.disjoint else "+="
         for k, tap in enumerate(self.taps):
             self.writer.line(f"onto = row(out_{output.name}, {self._place(tap)})")
-            source = f"{output.name}_row{min(k, self._spread(output) - 1)}"
+            k = min(k, self._spread(output) - 1)
+            self.writer.line(f"values = row({output.name}_rows, ({k}, 0))")
             if self.shape.disjoint:
                 self.writer.open("if streamed:")
-                self.writer.line(f"stream(onto, {source}, channels)")
+                self.writer.line("stream(onto, values, channels)")
                 self.writer.close()
                 self.writer.open("else:")
             self.writer.open("for c in range(channels):")
-            self.writer.line(f"onto[c] {assign} {source}[c]")
+            self.writer.line(f"onto[c] {assign} values[c]")
             self.writer.close(1 + self.shape.disjoint)

@@ -27,7 +27,8 @@ Array = np.ndarray[Any, Any]
 _SLOW = ("exp", "log", "pow", "tanh", "sigmoid", "rank")
 _LONG = 4  # times as long as a sum takes
 
-STREAMED = 16 << 20  # bytes of a gradient from which on it is written past the caches
+LARGE = 16 << 20  # bytes from which on an array is not found in the caches
+LONG_LINE = 6 * CACHE_LINE  # bytes from which on processors do not foresee the next line
 
 
 def available() -> str | None:
@@ -120,6 +121,7 @@ def _launch(task: Task, last: bool) -> _Launch:
     known: dict[str, Any] = {**_places(task.geometry), "channels": task.batch[1]}
     # Windows that lie inside and tile the input write each element once; else they add to zeros.
     known["cleared"] = not (made.unrolled and _tiles(task.geometry))
+    known["distant"] = _is_distant(task)
     known["streamed"] = not known["cleared"] and _is_streamed(task, last)
     nodes = sorted(task.graph.leaves().items())
     positions = math.prod(task.geometry.output_shape) * task.geometry.positions
@@ -231,6 +233,13 @@ def _tiles(where: Geometry) -> bool:
     return window.kernel_size == window.stride and covered == where.sizes
 
 
+def _is_distant(task: Task) -> bool:
+    """Tell whether a kernel for planes had better ask early for the lines it will read."""
+    item, sizes = np.dtype(task.dtype).itemsize, task.geometry.sizes
+    size = math.prod(task.batch) * math.prod(sizes) * item
+    return size >= LARGE and sizes[-1] * item >= LONG_LINE
+
+
 def _is_streamed(task: Task, last: bool) -> bool:
     """Tell whether a gradient is better written past the caches.
 
@@ -240,7 +249,7 @@ def _is_streamed(task: Task, last: bool) -> bool:
     item = np.dtype(task.dtype).itemsize
     row = task.batch[1] if last else task.geometry.sizes[-1]
     size = math.prod(task.batch) * math.prod(task.geometry.sizes) * item
-    return size >= STREAMED and row * item % CACHE_LINE == 0
+    return size >= LARGE and row * item % CACHE_LINE == 0
 
 
 def _shaped(result: Array, output: Output, task: Task, last: bool) -> Array:

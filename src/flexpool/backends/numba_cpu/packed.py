@@ -58,6 +58,7 @@ class Packed:
         self.taps = list(itertools.product(*map(range, shape.extent or ())))
         self.columns = (shape.extent or (1,))[-1]
         self.body = Body(graph, names, writer, len(self.taps), masked=False, load=self._load)
+        self.lines: list[tuple[str, str]] = []
         self.leaves = [(str(n), a) for n, a in graph.leaves().items() if a.op == "leaf"]
 
     def write_buffers(self) -> None:
@@ -74,7 +75,7 @@ class Packed:
             elif node.grid.in_kernel:
                 self._write_lines(f"{name}_lines", f"{name}_r", count)
                 for k in range(count):
-                    self._write_tiles(f"{name}_r{k}[j] = in_{name}[{k}, j % channels]")
+                    self._write_tiles(f"{name}_lines[{k}, j] = in_{name}[{k}, j % channels]")
         for output in self.graph.outputs:
             if output.onto == Grid.ELEMENT:
                 self._write_lines(
@@ -86,6 +87,8 @@ class Packed:
         writer = self.writer
         writer.open("for at in range(0, windows, most):")
         writer.line("count = min(most, windows - at)")
+        for line, place in self.lines:
+            writer.line(f"{line} = {place}")
         window = ", ".join(["n", *(f"o{d}" for d in range(self.last)), "at", "0"])
         for name, node in self.leaves:
             if node.grid == Grid.ELEMENT:
@@ -109,9 +112,8 @@ class Packed:
         writer.close()
 
     def _write_lines(self, lines: str, line: str, count: int) -> None:
-        self.writer.line(f"{lines} = np.empty(({count}, {PIECE} + LANES), F)")
-        for k in range(count):
-            self.writer.line(f"{line}{k} = {lines}[{k}]")
+        self.writer.line(f"{lines} = aligned(np.empty(({count + 1}, {PIECE} + LANES), F))")
+        self.lines += [(f"{line}{k}", f"row({lines}, ({k}, 0))") for k in range(count)]
 
     def _write_tiles(self, assignment: str) -> None:
         self.writer.open(f"for j in range({PIECE}):")

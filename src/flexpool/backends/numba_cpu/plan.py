@@ -153,7 +153,7 @@ def signature(graph: Graph, shape: Shape) -> list[tuple[str, str]]:
         arguments += [(f"{what}_{d}", "int64[::1]") for what in ("start", "first", "stop")]
         arguments.append((f"padded_{d}", "int64[::1]"))
         arguments += [(f"{what}_{d}", "int64") for what in ("low", "high", "extent")]
-    arguments += [("cleared", "boolean"), ("streamed", "boolean")]
+    arguments += [(flag, "boolean") for flag in ("distant", "cleared", "streamed")]
     for output in graph.outputs:
         if output.onto in (Grid.ELEMENT, Grid.WINDOW):
             arguments.append((f"out_{output.name}", _array(kind, shape.dimensions + 1 + extra)))

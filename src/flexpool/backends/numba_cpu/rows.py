@@ -5,8 +5,11 @@ whose rows have a fixed length, so that LLVM need not test whether they overlap.
 
 Windows that reach over an edge need no loop of their own. A tap outside reads whatever lies there
 and is masked: tap v of a row is present in window j where ``first[j] <= v < stop[j]``, and where
-the whole row lies outside, ``first`` is infinite. A piece of such windows is filled up to whole
-vectors with absent ones: one vector more takes less time than a few windows one by one.
+the whole row lies outside, ``first`` is infinite.
+
+A piece is filled up to whole vectors with windows that are not there: one vector more takes less
+time than a few windows one by one. What they come to is overwritten by the next row of windows; in
+the last rows of a call, behind which another thread may write, it goes to a buffer instead.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import itertools
 import math
 
 from flexpool.backends.numba_cpu.body import Body
-from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
+from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, by_rows
 from flexpool.backends.numba_cpu.scatter import Scatter
 from flexpool.ir import Graph, Grid, Node, Output
 
@@ -52,6 +55,9 @@ class Rows:
             for name, node in graph.leaves().items()
             if node.op == "leaf" and node.grid in (Grid.ELEMENT, Grid.WINDOW)
         ]
+        # Where little is done for each element, the windows of an incomplete vector cost less.
+        much = any(node.grid.inside and node.op != "leaf" for node in graph.nodes())
+        self.filled = much or not shape.inside
         self.onto_input = [
             output
             for output in graph.outputs
@@ -63,11 +69,13 @@ class Rows:
         writer, last = self.writer, self.last
         writer.line(f"windows = len(start_{last})")
         writer.line(f"base = start_{last}[0]")
+        for name, node in self.inputs:
+            size = f"({len(self.rows)}, {self._reach(PIECE + 1)})"
+            spare = size if node.grid == Grid.ELEMENT else f"{PIECE + 1}"
+            writer.line(f"{name}_edge = np.zeros({spare}, F)")
+            zeros = ", ".join("0" for _ in range(self.last + 2))
+            writer.line(f"{name}_all = row(in_{name}, ({zeros}))")
         if not self.shape.inside:
-            for name, node in self.inputs:
-                size = f"({len(self.rows)}, {self._reach(PIECE)})"
-                spare = size if node.grid == Grid.ELEMENT else f"{PIECE}"
-                writer.line(f"{name}_edge = np.zeros({spare}, F)")
             writer.line(f"firsts = np.full((2, windows + {VECTOR}), F(np.inf))")
             writer.line(f"stops = np.zeros(windows + {VECTOR}, F)")
             writer.open("for j in range(windows):")
@@ -78,16 +86,17 @@ class Rows:
         if self.scattered:
             self.scatter.write_offsets()
         for output in self.graph.outputs:
-            if self._is_direct(output):
-                continue
-            size = f"({self._spread(output)}, {PIECE + VECTOR + 2 * self._most_shift})"
-            writer.line(f"{output.name}_values = np.zeros({size}, F)")
+            if output.onto in (Grid.WINDOW, Grid.ELEMENT):
+                self._write_end(output)
+            size = f"({self._spread(output) + 1}, {PIECE + VECTOR + 2 * self._most_shift})"
+            writer.line(f"{output.name}_values = aligned(np.zeros({size}, F))")
         if self.onto_input and self._streams:
-            writer.line(f"waiting = np.empty({self.columns * PIECE}, F)")
-            writer.line("line = row(waiting, (0,))")
+            ascending = f"(not cleared) & (windows <= {PIECE})" if self.last < 2 else "False"
+            writer.line(f"tiled = {ascending}")
+            writer.line(f"waiting = aligned(np.empty({self.columns * (PIECE + VECTOR)}, F))")
         if self.onto_input and not self.stored:
-            steps = PIECE + VECTOR + self._most_shift
-            writer.line(f"line = np.zeros({self.shape.stride[-1] * steps}, F)")
+            steps = PIECE + 2 * VECTOR + self._most_shift
+            writer.line(f"line = aligned(np.zeros({self.shape.stride[-1] * steps}, F))")
 
     def write_row(self, known: set[int]) -> None:
         """Write the work for one row of windows."""
@@ -98,7 +107,7 @@ class Rows:
         writer.open(f"for at in range(0, windows, {PIECE}):")
         writer.line(f"count = min({PIECE}, windows - at)")
         whole = f"(count + {VECTOR - 1}) // {VECTOR} * {VECTOR}"
-        writer.line(f"lanes = {'count' if self.shape.inside else whole}")
+        writer.line(f"lanes = {whole + self._one_more if self.filled else 'count'}")
         self._write_pointers()
         writer.open("for j in range(lanes):")
         if not self.shape.inside:
@@ -114,6 +123,13 @@ class Rows:
         writer.close()
 
     # What is written once.
+
+    def _write_end(self, output: Output) -> None:
+        """Write where what this call of the kernel may write ends: the rest is another thread's."""
+        first = 2 if by_rows(self.graph, self.shape) else 1
+        name = f"out_{output.name}"
+        each = [f"{name}.shape[{axis}]" for axis in range(first, self.last + 2)]
+        self.writer.line(f"{output.name}_end = {' * '.join(['end', *each])}")
 
     def write_counts(self) -> None:
         """Write how many elements each window has along the row, as numbers."""
@@ -171,34 +187,42 @@ class Rows:
             writer.line("stop_r = row(stops, (at,))")
         for name, node in self.inputs:
             if node.grid == Grid.WINDOW:
-                places = [(f"{name}_r", self.window_place("at"), "lanes", f"{name}_edge")]
-            else:
-                places = [
-                    (f"{name}_r{r}", self._line_place(row), self._span, f"{name}_edge[{r}]")
-                    for r, row in enumerate(self.rows)
-                ]
-            for pointer, place, length, edge in places:
-                plain, about = f"in_{name}, {place}", f"{length}, {edge}"
-                value = (
-                    f"row({plain})" if self.shape.inside else f"row_with_edges({plain}, {about})"
-                )
-                writer.line(f"{pointer} = {value}")
-            self.fetch_ahead(name, node)
+                self._write_pointer(f"{name}_r", name, self.window_place("at"), "lanes", "0,")
+                continue
+            for r, row in enumerate(self.rows):
+                place = self._line_place(row)
+                self._write_pointer(f"{name}_r{r}", name, place, self._span, f"{r}, 0")
+            self.fetch_ahead(name)
         for output in self.graph.outputs:
-            if self._is_direct(output):
-                name = f"out_{output.name}"
-                writer.line(f"{name}_r = row({name}, {self.window_place('at')})")
+            if output.onto == Grid.WINDOW:
+                name, place = output.name, self.window_place("at")
+                writer.line(f"{name}_here = index_of(out_{name}, {place}) + lanes <= {name}_end")
+                spare = f"row({name}_values, (0, 0))"
+                writer.line(f"{name}_r = row_or(out_{name}, {place}, {spare}, {name}_here)")
         self.write_count_rows("at")
 
-    def fetch_ahead(self, name: str, node: Node) -> None:
-        """Ask for what later rows of windows will read of an array, as much as is new in each."""
-        if node.grid == Grid.WINDOW:
-            line, fresh = f"{name}_r", "windows"
-        else:
-            line, fresh = f"{name}_r0", f"in_{name}.shape[{self.last + 1}]"
-            if self.last and self.shape.stride[-2] > 1:
-                fresh = f"{self.shape.stride[-2]} * {fresh}"
-        self.writer.line(f"fetch_ahead({line}, {fresh})")
+    def _write_pointer(self, line: str, name: str, place: str, length: str, spare: str) -> None:
+        """Write where a line of an array lies that may begin before the array or end behind it."""
+        begin, edge = f"index_of(in_{name}, {place})", f"row({name}_edge, ({spare}))"
+        self.writer.line(f"{line} = row_with_edges({name}_all, {begin}, {length}, {edge})")
+
+    def fetch_ahead(self, name: str) -> None:
+        """Ask for what later rows of windows will read of the input, as much as is new in each."""
+        fresh = f"in_{name}.shape[{self.last + 1}]"
+        if self.last and self.shape.stride[-2] > 1:
+            fresh = f"{self.shape.stride[-2]} * {fresh}"
+        self.writer.open("if distant:")
+        self.writer.line(f"fetch_ahead({name}_r0, {fresh})")
+        self.writer.close()
+
+    @property
+    def _one_more(self) -> str:
+        """Write a window to add where elements between windows are skipped.
+
+        LLVM reads a vector of them with the last skipped one, which may lie behind the array. So it
+        leaves a last vector to be worked off one by one; let that be a single window.
+        """
+        return " + 1" if self.columns % self.shape.stride[-1] else ""
 
     @property
     def _span(self) -> str:
@@ -234,7 +258,10 @@ class Rows:
         if node.grid == Grid.WINDOW:
             return f"{name}_r[j]"
         r, v = divmod(k, self.columns)
-        return f"{name}_r{r}[{self.column(v)}]"
+        stride, offset = self.shape.stride[-1], v * self.shape.dilation[-1]
+        if offset < stride:
+            return f"strided({name}_r{r}, {stride}, j, {offset})"
+        return f"{name}_r{r}[{self.column(v)}]"  # LLVM must not see that the next window reads it
 
     def _count(self, padding: bool) -> str:
         if self.shape.inside and not padding:
@@ -259,13 +286,9 @@ class Rows:
         place = f"j + {self._most_shift}" if self._most_shift else "j"
         return f"{output.name}_values[{min(k, self._spread(output) - 1)}, {place}]"
 
-    def _is_direct(self, output: Output) -> bool:
-        """Tell whether a result is written to its array at once, where no window is absent."""
-        return output.onto == Grid.WINDOW and self.shape.inside
-
     def _write_result(self, output: Output) -> None:
-        if self._is_direct(output):
-            self.writer.line(f"out_{output.name}_r[j] = {self.body.value(output.node, 0)}")
+        if output.onto == Grid.WINDOW:
+            self.writer.line(f"{output.name}_r[j] = {self.body.value(output.node, 0)}")
             return
         if output.name in self.scattered:
             nodes = itertools.chain.from_iterable(self.scattered[output.name])
@@ -281,13 +304,12 @@ class Rows:
     def _place(self, output: Output) -> None:
         """Bring a piece's results to where they belong."""
         name, shift, writer = output.name, self._most_shift, self.writer
-        if self._is_direct(output):
-            return
         if output.onto == Grid.WINDOW:
+            writer.open(f"if not {name}_here:")
             writer.line(f"onto = row(out_{name}, {self.window_place('at')})")
             writer.open("for j in range(count):")
-            writer.line(f"onto[j] = {self._value(output, 0)}")
-            writer.close()
+            writer.line(f"onto[j] = {name}_r[j]")
+            writer.close(2)
         elif output.name in self.scattered:
             first = self._line_place((0,) * self.last)
             self.scatter.write_row(name, first, self.shape.stride[-1])
@@ -297,25 +319,37 @@ class Rows:
             else:
                 self._add_rows(output)
         elif output.onto == Grid.CHANNEL:
-            writer.line(f"out_{name}[p] += total({name}_values[0], {shift}, count)")
+            writer.line(f"out_{name}[p] += total(row({name}_values, (0, {shift})), count)")
         else:
             for k in range(self.positions):
-                values = f"{name}_values[{min(k, self._spread(output) - 1)}]"
-                writer.line(f"out_{name}[p, {k}] += total({values}, {shift}, count)")
+                values = f"row({name}_values, ({min(k, self._spread(output) - 1)}, {shift}))"
+                writer.line(f"out_{name}[p, {k}] += total({values}, count)")
 
     def _store_rows(self, output: Output) -> None:
-        """Interleave a piece's values into the gradient."""
-        writer = self.writer
+        """Interleave a piece's values into the gradient.
+
+        Where the windows tile a map of one or two dimensions, what is too much falls on elements
+        that are written later.
+        """
+        writer, name = self.writer, f"out_{output.name}"
         for r, row in enumerate(self.rows):
-            writer.line(f"onto = row(out_{output.name}, {self._line_place(row)})")
-            writer.line(f"to = {'line if streamed else onto' if self._streams else 'onto'}")
-            writer.open("for j in range(count):")
+            place = self._line_place(row)
+            writer.line(f"onto = row({name}, {place})")
+            onto = "onto"
+            if self._streams:
+                onto = "to"
+                writer.line("to = row_or(onto, (0,), waiting, not streamed)")
+                stop = f"index_of({name}, {place}) + {self.columns} * lanes"
+                all_fit = f"tiled & ({stop} <= {output.name}_end)"
+                writer.line(f"written = choose({all_fit}, lanes, count)")
+            writer.open(f"for j in range({'written' if self._streams else 'count'}):")
             for v in range(self.columns):
-                writer.line(f"to[{self.column(v)}] = {self._value(output, r * self.columns + v)}")
+                value = self._value(output, r * self.columns + v)
+                writer.line(f"{onto}[{self.column(v)}] = {value}")
             writer.close()
             if self._streams:
                 writer.open("if streamed:")
-                writer.line(f"stream(onto, line, {self.columns} * count)")
+                writer.line(f"stream(onto, to, {self.columns} * count)")
                 writer.close()
 
     @property
@@ -372,7 +406,7 @@ class Rows:
             writer.line(f"onto = row(out_{name}, {self.row_place(row, '0')})")
             length = f"{stride} * (count + {most})" if stride > 1 else f"count + {most}"
             width = f"out_{name}.shape[{self.last + 1}]"
-            writer.line(f"add_row(onto, line, {length}, {self._first_column}, {width})")
+            writer.line(f"add_row(onto, row(line, (0,)), {length}, {self._first_column}, {width})")
             if not self.shape.inside:
                 writer.close()
 

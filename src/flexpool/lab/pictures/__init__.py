@@ -48,8 +48,8 @@ def draw(
     ``samples`` of the training images; ``curves``; ``filters`` of the first convolution;
     ``feature_maps`` before and after each downsampling, of one image; ``class_maps`` of the same
     image, if the net ends with the averages of a map for each class, as ``nin`` does; ``confusion``
-    matrix and ``mistakes`` over all test images. What a run has not, is not drawn: a file of weights
-    that is no checkpoint has no curves, a net without downsampling no feature maps.
+    matrix and ``mistakes`` over all test images. What a run has not, is not drawn: a file of
+    weights that is no checkpoint has no curves, a net without downsampling no feature maps.
 
     Args:
         run: what :func:`flexpool.lab.load` takes.

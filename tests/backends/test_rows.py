@@ -1,0 +1,77 @@
+"""Rows of windows are worked off in whole vectors: what is too much harms nobody."""
+
+import numpy as np
+import pytest
+
+import flexpool
+from flexpool.backends.numba_cpu import launch
+
+OPERATORS = ("max", "avg", "soft", "lehmer", "median", "lp", "stochastic")
+
+
+def in_pieces(size):
+    """Give a stand-in for the threads: pieces one after the other, the last of them first."""
+
+    def run(work, items, amount):
+        for begin in reversed(range(0, items, size)):
+            work(begin, min(begin + size, items))
+
+    return run
+
+
+def results(operator, shape, kernel, stride, padding):
+    draw = np.random.default_rng(3)
+    x = draw.normal(size=shape).astype(np.float32)
+    options = {"stride": stride, "padding": padding, "backend": "numba"}
+    if operator == "stochastic":
+        options["seed"] = 5
+    y = flexpool.pool(x, operator, kernel, **options)
+    gy = draw.normal(size=y.shape).astype(np.float32)
+    return y, flexpool.pool_backward(gy, x, operator, kernel, **options)["x"]
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize(
+    ("sizes", "kernel", "stride", "padding"),
+    [
+        ((7, 7), 2, 2, 0),
+        ((8, 8), 2, 2, 0),  # tiles: gradients are stored in whole vectors too
+        ((9, 13), 3, 2, 1),
+        ((6, 10), 3, 3, 0),
+        ((5, 6), 3, 1, 1),
+        ((4, 9), 2, 3, 0),
+        ((4, 530), 2, 2, 0),  # two pieces of a row, the second short
+        ((4, 4, 6), 2, 2, 0),
+        ((12,), 3, 3, 0),
+    ],
+)
+def test_no_thread_writes_what_is_anothers(monkeypatch, operator, sizes, kernel, stride, padding):
+    case = (operator, (2, 3, *sizes), kernel, stride, padding)
+    expected = results(*case)
+    for size in (1, 2):
+        monkeypatch.setattr(launch.threads, "run", in_pieces(size))
+        for found, known in zip(results(*case), expected, strict=True):
+            np.testing.assert_array_equal(found, known)
+
+
+def test_the_stand_in_for_threads_is_used(monkeypatch):
+    pieces = []
+    monkeypatch.setattr(launch.threads, "run", lambda work, items, amount: pieces.append(items))
+    flexpool.pool(np.zeros((2, 3, 8, 8), np.float32), "max", 2, backend="numba")
+    assert pieces == [2 * 3 * 4]
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_what_lies_behind_an_array_is_not_read(operator):
+    """The last rows end where their memory does; what is there is NaN, and must not come in."""
+    draw = np.random.default_rng(3)
+    room = np.full(2 * 3 * 6 * 6 + 64, np.nan, np.float32)
+    x = room[32:-32].reshape(2, 3, 6, 6)
+    x[:] = draw.normal(size=x.shape)
+    options = {"seed": 5} if operator == "stochastic" else {}
+    found = flexpool.pool(x, operator, 3, stride=2, padding=1, backend="numba", **options)
+    known = flexpool.pool(x.copy(), operator, 3, stride=2, padding=1, backend="numba", **options)
+    assert not np.isnan(found).any()
+    np.testing.assert_array_equal(found, known)
+    assert np.isnan(room[:32]).all()
+    assert np.isnan(room[-32:]).all()
