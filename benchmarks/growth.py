@@ -5,7 +5,8 @@
 Writes ``growth.csv`` and ``growth.png``. First the input grows, from 10**4 elements on, under
 windows of 2 x 2; then the window, from 2 to 31, with stride 2 over (8, 64, 112, 112). Each is the
 least of a few rounds that alternate between flexpool and PyTorch, all that a caller pays included.
-PyTorch has no soft pooling: its row is composed of PyTorch's own functions.
+PyTorch has no soft pooling: its row is composed of PyTorch's own functions, which keep six arrays
+as large as the input; where these would not fit into memory, it has no figure.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import psutil
 import torch
 import torch.nn.functional as F
 from rich.progress import track
@@ -86,6 +88,12 @@ def least(functions: dict[str, Callable[[], object]]) -> dict[str, float]:
     return found
 
 
+def fits(operator: str, peer: str, x: Tensor) -> bool:
+    """Tell whether a pooling and what it keeps fit into memory: the composed one needs the most."""
+    arrays = 6 if (operator, peer) == ("soft", "PyTorch") else 4
+    return arrays * x.numel() * x.element_size() < 0.8 * psutil.virtual_memory().total
+
+
 def measure(largest: float) -> pd.DataFrame:
     rows = []
     threads = sorted({1, os.cpu_count() or 1})
@@ -93,7 +101,7 @@ def measure(largest: float) -> pd.DataFrame:
     for (grows, shape, kernel), operator, backward, count in track(plan, "growth"):
         torch.set_num_threads(count)
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        pools = PEERS[operator].items()
+        pools = [pool for pool in PEERS[operator].items() if fits(operator, pool[0], x)]
         figures = least({name: work(pool, x, kernel, backward) for name, pool in pools})
         scaled = {name: 1e9 * seconds / x.numel() for name, seconds in figures.items()}
         about = (grows, x.numel(), kernel, operator, "backward" if backward else "forward", count)

@@ -74,7 +74,7 @@ class Rows:
             spare = size if node.grid == Grid.ELEMENT else f"{PIECE + 1}"
             writer.line(f"{name}_edge = np.zeros({spare}, F)")
             zeros = ", ".join("0" for _ in range(self.last + 2))
-            writer.line(f"{name}_all = row(in_{name}, ({zeros}))")
+            writer.line(f"in_{name}_all = row(in_{name}, ({zeros}))")
         if not self.shape.inside:
             writer.line(f"firsts = np.full((2, windows + {VECTOR}), F(np.inf))")
             writer.line(f"stops = np.zeros(windows + {VECTOR}, F)")
@@ -129,7 +129,7 @@ class Rows:
         first = 2 if by_rows(self.graph, self.shape) else 1
         name = f"out_{output.name}"
         each = [f"{name}.shape[{axis}]" for axis in range(first, self.last + 2)]
-        self.writer.line(f"{output.name}_end = {' * '.join(['end', *each])}")
+        self.writer.line(f"{name}_end = {' * '.join(['end', *each])}")
 
     def write_counts(self) -> None:
         """Write how many elements each window has along the row, as numbers."""
@@ -195,16 +195,16 @@ class Rows:
             self.fetch_ahead(name)
         for output in self.graph.outputs:
             if output.onto == Grid.WINDOW:
-                name, place = output.name, self.window_place("at")
-                writer.line(f"{name}_here = index_of(out_{name}, {place}) + lanes <= {name}_end")
-                spare = f"row({name}_values, (0, 0))"
-                writer.line(f"{name}_r = row_or(out_{name}, {place}, {spare}, {name}_here)")
+                name, place = f"out_{output.name}", self.window_place("at")
+                writer.line(f"{name}_here = index_of({name}, {place}) + lanes <= {name}_end")
+                spare = f"row({output.name}_values, (0, 0))"
+                writer.line(f"{name}_r = row_or({name}, {place}, {spare}, {name}_here)")
         self.write_count_rows("at")
 
     def _write_pointer(self, line: str, name: str, place: str, length: str, spare: str) -> None:
         """Write where a line of an array lies that may begin before the array or end behind it."""
         begin, edge = f"index_of(in_{name}, {place})", f"row({name}_edge, ({spare}))"
-        self.writer.line(f"{line} = row_with_edges({name}_all, {begin}, {length}, {edge})")
+        self.writer.line(f"{line} = row_with_edges(in_{name}_all, {begin}, {length}, {edge})")
 
     def fetch_ahead(self, name: str) -> None:
         """Ask for what later rows of windows will read of the input, as much as is new in each."""
@@ -288,7 +288,7 @@ class Rows:
 
     def _write_result(self, output: Output) -> None:
         if output.onto == Grid.WINDOW:
-            self.writer.line(f"{output.name}_r[j] = {self.body.value(output.node, 0)}")
+            self.writer.line(f"out_{output.name}_r[j] = {self.body.value(output.node, 0)}")
             return
         if output.name in self.scattered:
             nodes = itertools.chain.from_iterable(self.scattered[output.name])
@@ -305,10 +305,10 @@ class Rows:
         """Bring a piece's results to where they belong."""
         name, shift, writer = output.name, self._most_shift, self.writer
         if output.onto == Grid.WINDOW:
-            writer.open(f"if not {name}_here:")
+            writer.open(f"if not out_{name}_here:")
             writer.line(f"onto = row(out_{name}, {self.window_place('at')})")
             writer.open("for j in range(count):")
-            writer.line(f"onto[j] = {name}_r[j]")
+            writer.line(f"onto[j] = out_{name}_r[j]")
             writer.close(2)
         elif output.name in self.scattered:
             first = self._line_place((0,) * self.last)
@@ -340,7 +340,7 @@ class Rows:
                 onto = "to"
                 writer.line("to = row_or(onto, (0,), waiting, not streamed)")
                 stop = f"index_of({name}, {place}) + {self.columns} * lanes"
-                all_fit = f"tiled & ({stop} <= {output.name}_end)"
+                all_fit = f"tiled & ({stop} <= {name}_end)"
                 writer.line(f"written = choose({all_fit}, lanes, count)")
             writer.open(f"for j in range({'written' if self._streams else 'count'}):")
             for v in range(self.columns):
