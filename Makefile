@@ -47,8 +47,10 @@ bench-training: $(READY)  ## measure the training loop beside a bare PyTorch loo
 bench-publish: $(READY)  ## measure all operators too, and keep figures and pictures in the repository
 	@$(BIN)/flexpool bench --out benchmarks/results
 	@mv benchmarks/results/benchmark.png docs/pictures/benchmark.png
-	@$(BIN)/flexpool bench --sizes vgg-4 --out benchmarks/results/catalogue
-	@mv benchmarks/results/catalogue/benchmark.png docs/pictures/catalogue.png
+	@for size in maps-k2 vgg-4; do \
+		$(BIN)/flexpool bench --sizes $$size --out benchmarks/results/catalogue-$$size && \
+		mv benchmarks/results/catalogue-$$size/benchmark.png docs/pictures/catalogue-$$size.png \
+		|| exit 1; done
 
 clean:  ## remove what make made; results stay
 	rm -rf .venv build dist .hypothesis .mypy_cache .ruff_cache .import_linter_cache

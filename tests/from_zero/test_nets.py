@@ -98,8 +98,8 @@ def adam(net, parameters):
     return zero.Adam(net, 0.001), torch.optim.Adam(parameters, 0.001)
 
 
-def slow_descent(net, parameters):
-    return zero.SGD(net, 0.001), torch.optim.SGD(parameters, 0.001)
+def descent(net, parameters):
+    return zero.SGD(net, 0.01), torch.optim.SGD(parameters, 0.01)
 
 
 @pytest.mark.parametrize("name", NETS[:2])
@@ -112,9 +112,9 @@ def test_losses_are_torchs_over_200_steps(name, batches):
 
 @pytest.mark.parametrize("name", NETS[:2])
 def test_losses_are_torchs_over_200_steps_in_float32(name, batches):
-    """By slow descent: rounding has not yet turned a maximum or a ReLU the other way."""
-    ours, theirs = losses(*pair(name), slow_descent, batches, "float32")
-    assert ours[-1] != ours[0]
+    """By SGD: rounding has not yet turned a maximum or a ReLU the other way."""
+    ours, theirs = losses(*pair(name), descent, batches, "float32")
+    assert ours[-10:].mean() < ours[:10].mean() * (0.5 if name == "lenet5" else 0.997)
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 

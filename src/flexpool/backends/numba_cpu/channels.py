@@ -102,12 +102,12 @@ class Channels:
         for k, tap in enumerate(self.taps):
             self.writer.line(f"onto = row(out_{output.name}, {self._place(tap)})")
             k = min(k, self._spread(output) - 1)
-            self.writer.line(f"values = row({output.name}_rows, ({k}, 0))")
+            self.writer.line(f"{output.name}_row = row({output.name}_rows, ({k}, 0))")
             if self.shape.disjoint:
                 self.writer.open("if streamed:")
-                self.writer.line("stream(onto, values, channels)")
+                self.writer.line(f"stream(onto, {output.name}_row, channels)")
                 self.writer.close()
                 self.writer.open("else:")
             self.writer.open("for c in range(channels):")
-            self.writer.line(f"onto[c] {assign} values[c]")
+            self.writer.line(f"onto[c] {assign} {output.name}_row[c]")
             self.writer.close(1 + self.shape.disjoint)

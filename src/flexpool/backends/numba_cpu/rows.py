@@ -69,7 +69,7 @@ class Rows:
         writer, last = self.writer, self.last
         writer.line(f"windows = len(start_{last})")
         writer.line(f"base = start_{last}[0]")
-        for name, node in self.inputs:
+        for name, node in self.inputs if self.filled else ():
             size = f"({len(self.rows)}, {self._reach(PIECE + 1)})"
             spare = size if node.grid == Grid.ELEMENT else f"{PIECE + 1}"
             writer.line(f"{name}_edge = np.zeros({spare}, F)")
@@ -86,13 +86,13 @@ class Rows:
         if self.scattered:
             self.scatter.write_offsets()
         for output in self.graph.outputs:
-            if output.onto in (Grid.WINDOW, Grid.ELEMENT):
+            if self.filled and output.onto in (Grid.WINDOW, Grid.ELEMENT):
                 self._write_end(output)
+            if output.onto == Grid.WINDOW and not self.filled:
+                continue
             size = f"({self._spread(output) + 1}, {PIECE + VECTOR + 2 * self._most_shift})"
             writer.line(f"{output.name}_values = aligned(np.zeros({size}, F))")
         if self.onto_input and self._streams:
-            ascending = f"(not cleared) & (windows <= {PIECE})" if self.last < 2 else "False"
-            writer.line(f"tiled = {ascending}")
             writer.line(f"waiting = aligned(np.empty({self.columns * (PIECE + VECTOR)}, F))")
         if self.onto_input and not self.stored:
             steps = PIECE + 2 * VECTOR + self._most_shift
@@ -196,6 +196,9 @@ class Rows:
         for output in self.graph.outputs:
             if output.onto == Grid.WINDOW:
                 name, place = f"out_{output.name}", self.window_place("at")
+                if not self.filled:
+                    writer.line(f"{name}_r = row({name}, {place})")
+                    continue
                 writer.line(f"{name}_here = index_of({name}, {place}) + lanes <= {name}_end")
                 spare = f"row({output.name}_values, (0, 0))"
                 writer.line(f"{name}_r = row_or({name}, {place}, {spare}, {name}_here)")
@@ -204,7 +207,8 @@ class Rows:
     def _write_pointer(self, line: str, name: str, place: str, length: str, spare: str) -> None:
         """Write where a line of an array lies that may begin before the array or end behind it."""
         begin, edge = f"index_of(in_{name}, {place})", f"row({name}_edge, ({spare}))"
-        self.writer.line(f"{line} = row_with_edges(in_{name}_all, {begin}, {length}, {edge})")
+        with_edges = f"row_with_edges(in_{name}_all, {begin}, {length}, {edge})"
+        self.writer.line(f"{line} = {with_edges if self.filled else f'row(in_{name}, {place})'}")
 
     def fetch_ahead(self, name: str) -> None:
         """Ask for what later rows of windows will read of the input, as much as is new in each."""
@@ -228,7 +232,8 @@ class Rows:
     def _span(self) -> str:
         """Write how many elements of a line the windows of a piece span."""
         stride = self.shape.stride[-1]
-        return f"{stride} * lanes + {self._reach(1) - stride}"
+        more = self._reach(1) - stride
+        return f"{stride} * lanes" + (f" + {more}" if more else "")
 
     def _line_place(self, row: tuple[int, ...]) -> str:
         return self.row_place(row, self._first_column)
@@ -304,6 +309,8 @@ class Rows:
     def _place(self, output: Output) -> None:
         """Bring a piece's results to where they belong."""
         name, shift, writer = output.name, self._most_shift, self.writer
+        if output.onto == Grid.WINDOW and not self.filled:
+            return
         if output.onto == Grid.WINDOW:
             writer.open(f"if not out_{name}_here:")
             writer.line(f"onto = row(out_{name}, {self.window_place('at')})")
@@ -326,11 +333,7 @@ class Rows:
                 writer.line(f"out_{name}[p, {k}] += total({values}, count)")
 
     def _store_rows(self, output: Output) -> None:
-        """Interleave a piece's values into the gradient.
-
-        Where the windows tile a map of one or two dimensions, what is too much falls on elements
-        that are written later.
-        """
+        """Interleave a piece's values into the gradient."""
         writer, name = self.writer, f"out_{output.name}"
         for r, row in enumerate(self.rows):
             place = self._line_place(row)
@@ -339,10 +342,13 @@ class Rows:
             if self._streams:
                 onto = "to"
                 writer.line("to = row_or(onto, (0,), waiting, not streamed)")
+            count = "count"
+            if self._spills:
+                count = "written"
                 stop = f"index_of({name}, {place}) + {self.columns} * lanes"
-                all_fit = f"tiled & ({stop} <= {name}_end)"
+                all_fit = f"(not cleared) & (windows <= {PIECE}) & ({stop} <= {name}_end)"
                 writer.line(f"written = choose({all_fit}, lanes, count)")
-            writer.open(f"for j in range({'written' if self._streams else 'count'}):")
+            writer.open(f"for j in range({count}):")
             for v in range(self.columns):
                 value = self._value(output, r * self.columns + v)
                 writer.line(f"{onto}[{self.column(v)}] = {value}")
@@ -356,6 +362,14 @@ class Rows:
     def _streams(self) -> bool:
         """Whether a row of windows writes whole rows of the gradient."""
         return self.stored and self.shape.stride[-1] == self.columns
+
+    @property
+    def _spills(self) -> bool:
+        """Whether what is too much falls on elements that are written later, if windows tile.
+
+        In three dimensions a row lies before one of the slice that was written with it.
+        """
+        return self._streams and self.filled and self.last < 2
 
     @property
     def _residues(self) -> dict[int, list[tuple[int, int]]]:
