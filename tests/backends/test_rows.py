@@ -62,8 +62,8 @@ def test_the_stand_in_for_threads_is_used(monkeypatch):
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-def test_what_lies_behind_an_array_is_not_read(operator):
-    """The last rows end where their memory does; what is there is NaN, and must not come in."""
+def test_what_lies_around_an_array_does_not_come_in(operator):
+    """Before and behind it is NaN; neither is that in a result, nor is anything written there."""
     draw = np.random.default_rng(3)
     room = np.full(2 * 3 * 6 * 6 + 64, np.nan, np.float32)
     x = room[32:-32].reshape(2, 3, 6, 6)

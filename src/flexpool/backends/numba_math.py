@@ -226,6 +226,20 @@ def index_of(typing: Any, array: Any, place: Any) -> Any:
     return types.int64(array, place), generate
 
 
+def _row_at(context: Any, builder: Any, kind: Any, source: Any, begin: Any) -> Any:
+    """Make a row that begins at an address, as long as an array, without an owner."""
+    made = context.make_array(kind)(context, builder)
+    arrayobj.populate_array(
+        made,
+        data=begin,
+        shape=[source.nitems],
+        strides=[source.itemsize],
+        itemsize=source.itemsize,
+        meminfo=None,
+    )
+    return made._getvalue()
+
+
 @_intrinsic
 def row(typing: Any, array: Any, place: Any) -> Any:
     """Take what follows an element in a C-contiguous array, all axes flattened.
@@ -237,16 +251,8 @@ def row(typing: Any, array: Any, place: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source = context.make_array(array)(context, builder, args[0])
-        made = context.make_array(result)(context, builder)
-        arrayobj.populate_array(
-            made,
-            data=builder.gep(source.data, [_index(builder, source, args[1])]),
-            shape=[source.nitems],
-            strides=[source.itemsize],
-            itemsize=source.itemsize,
-            meminfo=None,
-        )
-        return made._getvalue()
+        begin = builder.gep(source.data, [_index(builder, source, args[1])])
+        return _row_at(context, builder, result, source, begin)
 
     return result(array, place), generate
 
@@ -290,7 +296,7 @@ def _prefetch(typing: Any, line: Any, index: Any) -> Any:
 def fetch_ahead(line: Any, count: Any) -> Any:
     """Ask for what a few rows on will read: as many elements as one row brings anew.
 
-    Rows are too short, and too many are read at once, for processors to foresee it.
+    Of long rows too many are read at once for processors to foresee it.
     """
     for i in range(0, count, 64 // line.itemsize):
         _prefetch(line, i + 8192 // line.itemsize)
@@ -307,17 +313,9 @@ def row_or(typing: Any, array: Any, place: Any, spare: Any, here: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source = context.make_array(array)(context, builder, args[0])
         other = context.make_array(spare)(context, builder, args[2])
-        made = context.make_array(result)(context, builder)
         begin = builder.gep(source.data, [_index(builder, source, args[1])])
-        arrayobj.populate_array(
-            made,
-            data=builder.select(args[3], begin, other.data),
-            shape=[source.nitems],
-            strides=[source.itemsize],
-            itemsize=source.itemsize,
-            meminfo=None,
-        )
-        return made._getvalue()
+        chosen = builder.select(args[3], begin, other.data)
+        return _row_at(context, builder, result, source, chosen)
 
     return result(array, place, spare, types.boolean), generate
 

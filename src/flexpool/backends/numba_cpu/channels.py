@@ -101,8 +101,8 @@ class Channels:
         assign = "=" if self.shape.disjoint else "+="
         for k, tap in enumerate(self.taps):
             self.writer.line(f"onto = row(out_{output.name}, {self._place(tap)})")
-            k = min(k, self._spread(output) - 1)
-            self.writer.line(f"{output.name}_row = row({output.name}_rows, ({k}, 0))")
+            buffer = min(k, self._spread(output) - 1)
+            self.writer.line(f"{output.name}_row = row({output.name}_rows, ({buffer}, 0))")
             if self.shape.disjoint:
                 self.writer.open("if streamed:")
                 self.writer.line(f"stream(onto, {output.name}_row, channels)")

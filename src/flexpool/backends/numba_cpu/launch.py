@@ -233,11 +233,16 @@ def _tiles(where: Geometry) -> bool:
     return window.kernel_size == window.stride and covered == where.sizes
 
 
+def _is_large(task: Task) -> bool:
+    """Tell whether the input, or its gradient, is more than the caches hold."""
+    elements = math.prod(task.batch) * math.prod(task.geometry.sizes)
+    return elements * np.dtype(task.dtype).itemsize >= LARGE
+
+
 def _is_distant(task: Task) -> bool:
     """Tell whether a kernel for planes had better ask early for the lines it will read."""
-    item, sizes = np.dtype(task.dtype).itemsize, task.geometry.sizes
-    size = math.prod(task.batch) * math.prod(sizes) * item
-    return size >= LARGE and sizes[-1] * item >= LONG_LINE
+    line = task.geometry.sizes[-1] * np.dtype(task.dtype).itemsize
+    return _is_large(task) and line >= LONG_LINE
 
 
 def _is_streamed(task: Task, last: bool) -> bool:
@@ -246,10 +251,8 @@ def _is_streamed(task: Task, last: bool) -> bool:
     That is so where it is too large to be found there by whoever reads it next, and where what is
     written at once fills cache lines.
     """
-    item = np.dtype(task.dtype).itemsize
     row = task.batch[1] if last else task.geometry.sizes[-1]
-    size = math.prod(task.batch) * math.prod(task.geometry.sizes) * item
-    return size >= LARGE and row * item % CACHE_LINE == 0
+    return _is_large(task) and row * np.dtype(task.dtype).itemsize % CACHE_LINE == 0
 
 
 def _shaped(result: Array, output: Output, task: Task, last: bool) -> Array:
