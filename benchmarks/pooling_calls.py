@@ -1,4 +1,4 @@
-"""Find from which size on flexpool pools faster than PyTorch, for ``drop_in/rules.py``.
+"""Find from which size on flexpool pools faster than PyTorch, for ``flexpool/sooner.py``.
 
     python benchmarks/pooling_calls.py [pooling ...] [--threads N]
 
@@ -18,7 +18,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from flexpool import accelerate
+from flexpool import accelerate, sooner
 from flexpool.drop_in import rules
 
 SHAPES: Mapping[int, list[tuple[int, ...]]] = {
@@ -42,14 +42,14 @@ POOLINGS: Mapping[str, tuple[str, dict[str, bool]]] = {
 ROUNDS = 5
 
 
-class Everything(dict[rules.Kind, rules.Least]):
+class Everything(dict[sooner.Kind, sooner.Least]):
     """Rules that give flexpool every call."""
 
-    def get(self, kind: object, default: object = None) -> rules.Least:
-        return rules.Least(0, 0, 0, 0)
+    def get(self, kind: object, default: object = None) -> sooner.Least:
+        return sooner.Least(0, 0, 0, 0)
 
-    def __iter__(self) -> Iterator[rules.Kind]:
-        return iter([rules.Kind(p, d, "planes") for p in POOLINGS for d in (1, 2, 3)])
+    def __iter__(self) -> Iterator[sooner.Kind]:
+        return iter([sooner.Kind(p, d, "planes") for p in POOLINGS for d in (1, 2, 3)])
 
 
 def step(pool: nn.Module, x: Tensor, trained: bool) -> Callable[[], object]:
@@ -90,8 +90,10 @@ def row(pooling: str, dimensions: int, layout: str, trained: bool, kind: str) ->
             x.requires_grad_(trained)
             plain = getattr(nn, f"{name}{dimensions}d")(*window, **more)
             kernel = plain.kernel_size if kind != "adaptive" else 0
-            everything = {"LEAST_WORK": Everything(), "LEAST_ELEMENTS": 0}
-            with mock.patch.multiple(rules, **everything):
+            with (
+                mock.patch.object(sooner, "LEAST_WORK", Everything()),
+                mock.patch.object(rules, "LEAST_ELEMENTS", 0),
+            ):
                 ours = accelerate(plain, inplace=False)
                 factor = ratio(step(plain, x, trained), step(ours, x, trained))
             outputs = ours(x)[0].numel() if more else ours(x).numel()

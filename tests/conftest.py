@@ -29,6 +29,6 @@ def nothing_is_left_to_torch():
         return
     torch_small = importlib.import_module("flexpool.torch_small")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch_small, "FEW", 0)
         patch.setattr(torch_small, "MOST", 0)
-        patch.setattr(torch_small, "MOST_CHANNELS_LAST", 0)
         yield

@@ -418,6 +418,8 @@ def shapes(spec: str, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[in
 
 def bound_arrays(operator: Operator) -> tuple[tuple[str, Any], ...]:
     """Give the arguments bound to an operator that are arrays."""
+    if not operator.bound:
+        return ()
     plain = (bool, int, float, str, type(None))
     options = operator.options
     return tuple(

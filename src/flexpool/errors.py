@@ -7,8 +7,7 @@ the public call. So no inner function has to know on whose behalf it checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
@@ -98,8 +97,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> ArgumentError:
     return ArgumentError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
 
 
-@contextmanager
-def called(name: str) -> Iterator[None]:
+class called:  # noqa: N801 - read as a word: with called("pool")
     """Put the public name in front of every flexpool error raised inside the block, once.
 
     Where public calls call one another, the innermost is the one that is named.
@@ -111,11 +109,18 @@ def called(name: str) -> Iterator[None]:
         ...
         flexpool.errors.ArgumentError: LpPool2d: expected p to be a number > 0, got -1.
     """
-    try:
-        yield
-    except FlexpoolError as error:
-        if error.named:
-            raise
-        named = type(error)(f"{name}: {error}")
-        named.named = True
-        raise named from error.__cause__
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """End the block."""
+        if isinstance(error, FlexpoolError) and not error.named:
+            named = type(error)(f"{self.name}: {error}")
+            named.named = True
+            raise named from error.__cause__

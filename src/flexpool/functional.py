@@ -6,7 +6,6 @@ With ``axes`` they take arrays of any axes, such as an image (H, W, colours) wit
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import math
@@ -21,7 +20,14 @@ from flexpool import calls, numpy_ops
 from flexpool.backends import dask_blocks
 from flexpool.backends.task import AnyWindow
 from flexpool.declare import OnInput, OnOutput, Operator, Random, as_operator, operators
-from flexpool.errors import ArgumentError, DtypeError, ShapeError, called, expected
+from flexpool.errors import (
+    ArgumentError,
+    DtypeError,
+    FlexpoolError,
+    ShapeError,
+    called,
+    expected,
+)
 from flexpool.leaves import as_seed
 from flexpool.window import window
 
@@ -468,9 +474,9 @@ def _sliding(
     indices: bool = False,
 ) -> Any:
     if backend == "auto" and seed is None and not indices and _is_tensor(x):
-        small = _small(x, operator, where, dimensions, parameters)
-        if small is not None:
-            return small
+        theirs = _by_torch(x, operator, where, dimensions, parameters)
+        if theirs is not None:
+            return theirs
     ops = _library_of(x)
     count = _dimensions(x, dimensions, where[0])
     plain, arrays = _sorted(operator, parameters)
@@ -481,28 +487,39 @@ def _sliding(
     return ops.pool(x, spec, arrays, seed)
 
 
-def _small(
+def _by_torch(
     x: Any,
     operator: Any,
     where: tuple[Any, ...],
     dimensions: int | None,
     parameters: dict[str, Any],
 ) -> Any:
-    """Leave a small tensor to PyTorch where that computes the same sooner; else give None."""
+    """Leave a small tensor to PyTorch where that computes the same sooner; else give None.
+
+    What is wrong with a call is said by whoever is asked next.
+    """
+    if sys.modules["torch"].compiler.is_compiling():
+        return None
+    torch_small = _torch_small()
+    if dimensions is None:
+        kernel_size = where[0]
+        whole = isinstance(kernel_size, tuple | list)
+        dimensions = len(kernel_size) if whole else x.ndim - 2
+    if x.ndim - dimensions not in (1, 2):
+        return None
+    try:
+        theirs = torch_small.called_with(operator, dimensions, *where, **parameters)
+        return theirs(x) if theirs is not None and theirs.is_sooner(x) else None
+    except (FlexpoolError, TypeError, RuntimeError):
+        return None
+
+
+@functools.cache
+def _torch_small() -> Any:
+    """Load what is asked; an import statement takes a tenth of a small call."""
     from flexpool import torch_small
 
-    if not torch_small.is_small(x):
-        return None
-    count = _dimensions(x, dimensions, where[0])
-    try:
-        theirs = torch_small.called_with(operator, count, *where, **parameters)
-    except TypeError:  # an argument that has no hash
-        return None
-    if theirs is None:
-        return None
-    with contextlib.suppress(RuntimeError):  # the errors are ours
-        return theirs(x)
-    return None
+    return torch_small
 
 
 def _adaptive(

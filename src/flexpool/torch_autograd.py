@@ -23,7 +23,7 @@ from flexpool.calls import call_of
 from flexpool.ir import Grid
 from flexpool.torch_ops import LIBRARY, channels_last, compute_type, constants
 
-__all__ = ["pool", "pool_backward", "pool_with_indices"]
+__all__ = ["pool", "pool_alone", "pool_backward", "pool_with_indices"]
 
 _PoolBackward = Callable[..., Sequence[Tensor]]
 
@@ -63,11 +63,11 @@ def _keep(
     needed: tuple[bool, ...],
 ) -> None:
     """Keep for the gradient what it reads, and of all else the shapes only."""
-    wanted = _wanted(spec, needed)
+    wanted, given = _wanted(spec, needed), call_of(spec).given
     ctx.spec, ctx.shape, ctx.last, ctx.needed = spec, x.shape, channels_last(x), needed
     ctx.shared = [value.shape[0] == 1 for value in values]
-    tensors = dict(zip(("x", *call_of(spec).given), (x, *values), strict=True))
-    ctx.save_for_backward(seed if wanted.draws else None, *(tensors[n] for n in wanted.read))
+    kept = [x if name == "x" else values[given.index(name)] for name in wanted.read]
+    ctx.save_for_backward(seed if wanted.draws else None, *kept)
 
 
 def _gradients(
@@ -209,6 +209,16 @@ def pool(x: Tensor, values: Sequence[Tensor], seed: Tensor | None, spec: str) ->
         y: Tensor = torch_ops.pool(x, values, seed, spec)
     else:
         y = _applied(_Pool, x, seed, spec, *values)
+    return y
+
+
+def pool_alone(x: Tensor, spec: str) -> Tensor | None:
+    """Run a call that brings a tensor and nothing else; None where that takes more than usual."""
+    if not x.requires_grad or not torch.is_grad_enabled():
+        return torch_ops.pool_alone(x, spec)
+    if torch_ops.ready_alone(x, spec) is None:
+        return None
+    y: Tensor = _QUICK[_Pool].apply(x, None, spec)
     return y
 
 

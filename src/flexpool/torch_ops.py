@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from flexpool import calls
 from flexpool.backends.choice import backend_for
@@ -30,9 +31,18 @@ __all__ = [
     "compute_type",
     "constants",
     "pool",
+    "pool_alone",
     "pool_backward",
     "pool_with_indices",
+    "ready_alone",
 ]
+
+# Looked up once: finding an attribute of an attribute of a module takes as long as the answer.
+_tracing = torch._C._get_tracing_state
+_transforming = torch._C._are_functorch_transforms_active
+_dispatching = torch._C._len_torch_dispatch_stack
+_overriding = torch._C._len_torch_function_stack
+_profiling = torch._C._autograd._profiler_enabled
 
 for _function in calls.CONSTANT:
     torch.compiler.assume_constant_result(_function)
@@ -48,6 +58,8 @@ LIBRARY.define(
 
 def pool(x: Tensor, values: Sequence[Tensor], seed: Tensor | None, spec: str) -> Tensor:
     """Compute a call's result."""
+    if not values and seed is None and (alone := pool_alone(x, spec)) is not None:
+        return alone
     if _is_plain(x, *values):
         return _pool(x, values, seed, spec)
     y: Tensor = torch.ops.flexpool.pool.default(x, values, seed, spec)
@@ -72,20 +84,35 @@ def pool_backward(
     return found
 
 
+def pool_alone(x: Tensor, spec: str) -> Tensor | None:
+    """Compute the result of a call that brings a tensor and nothing else, the shortest way.
+
+    What a usual call does not need is not looked at, which takes longer than a small kernel.
+
+    Returns:
+        the result, without a history; None where the call is not that usual.
+    """
+    ready = ready_alone(x, spec)
+    if ready is None:
+        return None
+    leaves = {"x": x.detach().numpy(), **ready.missing}
+    return torch.from_numpy(ready.module.run(ready.task, leaves)["y"])
+
+
+def ready_alone(x: Tensor, spec: str) -> _Ready | None:
+    """Get such a call ready; None where it is not that usual."""
+    if type(x) is not Tensor or not x.is_cpu or not x.is_contiguous() or not _is_unwatched():
+        return None
+    return _ready_alone(spec, x.shape, x.dtype)
+
+
 def _is_plain(*tensors: Tensor) -> bool:
     """Tell whether nobody but the kernel needs to see a call.
 
     PyTorch's dispatcher takes longer than a kernel on a small input. What it would do besides is to
     tell autograd, transforms, tracers, modes, tensor subclasses and the profiler.
     """
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
-        return False
-    if (
-        torch._C._are_functorch_transforms_active()
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._len_torch_function_stack()
-        or torch._C._autograd._profiler_enabled()
-    ):
+    if not _is_unwatched():
         return False
     records = torch.is_grad_enabled()
     return all(
@@ -94,6 +121,18 @@ def _is_plain(*tensors: Tensor) -> bool:
         and not tensor.is_neg()
         and not (records and tensor.requires_grad)
         for tensor in tensors
+    )
+
+
+def _is_unwatched() -> bool:
+    return not (
+        torch.compiler.is_compiling()
+        or _tracing() is not None
+        or _transforming()
+        or _dispatching()
+        or _overriding()
+        or _profiling()
+        or forward_ad._current_level >= 0
     )
 
 
@@ -159,6 +198,18 @@ def _ready(
     task = calls.task(call, plan, shape, _name(dtype))
     missing = calls.constants(call, plan, shape[2:], _name(dtype))
     return _Ready(module, name in ("numba_cpu", "interpret"), task, missing)
+
+
+@functools.lru_cache(maxsize=4096)
+def _ready_alone(spec: str, shape: tuple[int, ...], dtype: torch.dtype) -> _Ready | None:
+    """Get a call ready that brings a tensor on the CPU alone, where no more has to be done."""
+    call, shape = call_of(spec), tuple(shape)
+    if dtype not in (torch.float32, torch.float64) or call.given or call.forward.random:
+        return None
+    if len(shape) != call.window.dimensions + 2 or 0 in _result_shape(call, shape):
+        return None
+    ready = _ready(call, call.forward, shape, dtype, "cpu")
+    return ready if ready.takes_arrays else None
 
 
 def _run(

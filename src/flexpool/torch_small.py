@@ -1,69 +1,129 @@
 """Small inputs of max and average pooling, which PyTorch computes sooner.
 
-A call of a kernel from Python takes longer than PyTorch takes for a few thousand elements. Where
-both compute the same, to the bit for max, and nothing but speed depends on who does it, such inputs
-are handed over to PyTorch. Whoever asks for a backend by name gets that backend.
+Where both compute the same and nothing but speed depends on who does it, such inputs are handed
+over to PyTorch. Whoever asks for a backend by name gets that backend.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from flexpool import calls
+from flexpool import calls, sooner
 from flexpool.declare import Option, as_operator, operators
-from flexpool.window import Window
+from flexpool.window import AdaptiveWindow, Window
 
-__all__ = [
-    "MOST",
-    "MOST_CHANNELS_LAST",
-    "by_torch",
-    "called_with",
-    "is_small",
-    "nothing_handed_over",
-]
+__all__ = ["FEW", "MOST", "Theirs", "by_torch", "called_with", "nothing_handed_over"]
 
-# As many elements as PyTorch is surely faster for, with and without a backward pass: ours takes 20
-# and 60 microseconds whatever the size.
-MOST = 8_192
-MOST_CHANNELS_LAST = 65_536  # there PyTorch's own loops are vectors over channels
+# As many elements as PyTorch is surely faster for, with and without a backward pass.
+FEW = 8_192
+
+# No more are handed over, however much sooner PyTorch is: for larger inputs it also matters that it
+# keeps the place of each maximum in eight bytes, and flexpool nothing.
+MOST = 500_000
+
+# Averages of that many elements are summed in the same order by both.
+_SAME_ORDER = 32
 
 _DTYPES = (torch.float32, torch.float64)
 _MAX = (torch.max_pool1d, torch.max_pool2d, torch.max_pool3d)
 _AVG = (torch.avg_pool1d, torch._C._nn.avg_pool2d, torch._C._nn.avg_pool3d)
-
-
-def is_small(x: Any) -> bool:
-    """Tell whether an input is a plain tensor that PyTorch pools sooner."""
-    if torch.compiler.is_compiling() or type(x) is not Tensor:
-        return False
-    elements: int = x.numel()
-    if elements > MOST and (elements > MOST_CHANNELS_LAST or x.is_contiguous()):
-        return False
-    return elements > 0 and x.is_cpu and x.dtype in _DTYPES
+_ADAPTIVE_AVG = (
+    torch.adaptive_avg_pool1d,
+    torch._C._nn.adaptive_avg_pool2d,
+    torch._C._nn.adaptive_avg_pool3d,
+)
 
 
 @contextlib.contextmanager
 def nothing_handed_over() -> Iterator[None]:
-    """Keep small inputs inside the block, as where their kernels are to be compiled."""
-    global MOST, MOST_CHANNELS_LAST
-    before = MOST, MOST_CHANNELS_LAST
-    MOST = MOST_CHANNELS_LAST = 0
+    """Keep small inputs inside the block, as where their kernels are to be compiled or measured."""
+    global FEW, MOST
+    before = FEW, MOST
+    FEW = MOST = 0
     try:
         yield
     finally:
-        MOST, MOST_CHANNELS_LAST = before
+        FEW, MOST = before
+
+
+class Theirs:
+    """PyTorch's way to do a pooling.
+
+    Args:
+        operator: the operator's name.
+        window: where the windows lie.
+        options: the operator's options, all of them.
+        function: PyTorch's.
+        arguments: of the function, after the input.
+    """
+
+    __slots__ = ("_known", "arguments", "asked", "equal_on_planes", "function", "kind", "window")
+
+    def __init__(
+        self,
+        operator: str,
+        window: Window | AdaptiveWindow,
+        options: tuple[tuple[str, Any], ...],
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+    ) -> None:
+        self.asked = (operator, window, options)
+        self.window, self.function, self.arguments = window, function, arguments
+        self.kind = ("adaptive " if isinstance(window, AdaptiveWindow) else "") + operator
+        few = isinstance(window, Window) and math.prod(window.kernel_size) <= _SAME_ORDER
+        self.equal_on_planes = operator == "max" or (sooner.is_disjoint(window) and few)
+        self._known: dict[Any, bool] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Let PyTorch pool."""
+        y: Tensor = self.function(x, *self.arguments)
+        return y
+
+    def __reduce__(self) -> Any:
+        """Say how to make it again: PyTorch's functions cannot be pickled."""
+        return by_torch, self.asked
+
+    def is_sooner(self, x: Any) -> bool:
+        """Tell whether an input is a plain small tensor that PyTorch pools sooner, and equally."""
+        if type(x) is not Tensor or not x.is_cpu or x.dtype not in _DTYPES:
+            return False
+        elements: int = x.numel()
+        if elements <= FEW:
+            return elements > 0
+        if elements > MOST:
+            return False
+        trained = x.requires_grad and torch.is_grad_enabled()
+        seen = (x.shape, x.stride(), trained, torch.get_num_threads())
+        known = self._known.get(seen)
+        if known is None:
+            self._known.clear()  # a call in a loop repeats the last; nothing piles up
+            known = self._known[seen] = self._decided(*seen)
+        return known
+
+    def _decided(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], trained: bool, threads: int
+    ) -> bool:
+        dimensions = self.window.dimensions
+        layout = sooner.layout(tuple(shape), strides, dimensions)
+        if layout is None or not isinstance(self.window, Window):
+            return False
+        if layout == "planes" and not self.equal_on_planes:
+            return False
+        outputs = self.window.output_shape(tuple(shape[-dimensions:]))
+        work = math.prod((*shape[:-dimensions], *outputs, *self.window.kernel_size)) / threads
+        kind = sooner.Kind(self.kind, dimensions, layout)
+        return not sooner.is_worth(kind, trained, sooner.is_disjoint(self.window), work)
 
 
 @functools.lru_cache(maxsize=1024, typed=True)
-def called_with(
-    operator: object, dimensions: int, *where: Any, **plain: Any
-) -> Callable[[Tensor], Tensor] | None:
+def called_with(operator: object, dimensions: int, *where: Any, **plain: Any) -> Theirs | None:
     """Give what PyTorch calls a pooling by a function, or None; see :func:`by_torch`.
 
     Args:
@@ -78,7 +138,7 @@ def called_with(
     """
     chosen, given = as_operator(operator), tuple(plain.items())
     call = calls.call_of(calls.sliding_spec(chosen, dimensions, where, given, (), "auto"))
-    if operators().get(chosen.name) is not chosen or not isinstance(call.window, Window):
+    if operators().get(chosen.name) is not chosen:
         return None
     arguments = chosen.arguments.items()
     options = {n: a.default for n, a in arguments if isinstance(a, Option)} | plain
@@ -87,8 +147,8 @@ def called_with(
 
 @functools.lru_cache(maxsize=1024, typed=True)
 def by_torch(
-    operator: str, window: Window, options: tuple[tuple[str, Any], ...]
-) -> Callable[[Tensor], Tensor] | None:
+    operator: str, window: Window | AdaptiveWindow, options: tuple[tuple[str, Any], ...]
+) -> Theirs | None:
     """Give what PyTorch calls a pooling, or None where it has none that is equal.
 
     Args:
@@ -96,20 +156,25 @@ def by_torch(
         window: where the windows lie.
         options: the operator's options, all of them.
     """
-    pairs, index = window.padding, window.dimensions - 1
-    if pairs == "same" or any(before != after for before, after in pairs) or index >= len(_MAX):
+    index, asked = window.dimensions - 1, (operator, window, options)
+    if index >= len(_MAX):
         return None
-    where: dict[str, Any] = {
-        "kernel_size": window.kernel_size,
-        "stride": window.stride,
-        "padding": tuple(before for before, _ in pairs),
-        "ceil_mode": window.ceil_mode,
-    }
+    if isinstance(window, AdaptiveWindow):
+        whole = dict(options) == {"count_include_pad": True, "divisor_override": None}
+        if operator != "avg" or not whole or None in window.output_size:
+            return None
+        return Theirs(*asked, _ADAPTIVE_AVG[index], (window.output_size,))
+    pairs = window.padding
+    if pairs == "same" or any(before != after for before, after in pairs):
+        return None
+    where = (window.kernel_size, window.stride, tuple(before for before, _ in pairs))
     if operator == "max":
-        return functools.partial(_MAX[index], dilation=window.dilation, **where)
-    given = dict(options)
-    if index == 0 and given.pop("divisor_override") is not None:
-        return None
+        return Theirs(*asked, _MAX[index], (*where, window.dilation, window.ceil_mode))
     if operator != "avg" or max(window.dilation) > 1:
         return None
-    return functools.partial(_AVG[index], **where, **given)
+    given = dict(options)
+    include, divisor = given["count_include_pad"], given["divisor_override"]
+    if index == 0 and divisor is not None:
+        return None
+    rest = (window.ceil_mode, include) + ((divisor,) if index else ())
+    return Theirs(*asked, _AVG[index], (*where, *rest))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from flexpool import sooner
 from flexpool.backends import choice
 from flexpool.drop_in import functions, rules
 
@@ -11,18 +12,18 @@ class Everything(dict):
     """Rules that give flexpool every call that it can compute."""
 
     def get(self, kind, default=None):
-        return rules.Least(0, 0, 0, 0)
+        return sooner.Least(0, 0, 0, 0)
 
     def __iter__(self):
         poolings = ["max", "max with indices", "avg", "adaptive max", "adaptive avg"]
-        return iter([rules.Kind(p, d, "planes") for p in poolings for d in (1, 2, 3)])
+        return iter([sooner.Kind(p, d, "planes") for p in poolings for d in (1, 2, 3)])
 
 
 @pytest.fixture(scope="module")
 def everything():
     """Take over small calls too, and those that PyTorch does faster."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rules, "LEAST_WORK", Everything())
+        patch.setattr(sooner, "LEAST_WORK", Everything())
         patch.setattr(rules, "LEAST_ELEMENTS", 0)
         functions._settled.cache_clear()
         yield

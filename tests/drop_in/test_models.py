@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import flexpool
+from flexpool import sooner
 from flexpool.drop_in import modules, rules
 from flexpool.errors import ArgumentError
 
@@ -311,7 +312,7 @@ def test_transforms(taken):
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_second_derivatives(n, window, taken, monkeypatch):
     monkeypatch.setattr(rules, "LEAST_ELEMENTS", 0)
-    monkeypatch.setattr(rules, "is_worth", lambda *_: True)
+    monkeypatch.setattr(sooner, "is_worth", lambda *_: True)
     shape = (2, 3, *[9] * n)
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     found = []
@@ -355,7 +356,7 @@ def test_rules_ask_for_more_work_where_there_are_more_threads(taken):
 
 def test_rules_name_only_what_there_is():
     poolings = {"max", "max with indices", "avg", "adaptive max", "adaptive avg"}
-    for kind, least in rules.LEAST_WORK.items():
+    for kind, least in sooner.LEAST_WORK.items():
         assert kind.pooling in poolings
         assert kind.dimensions in (1, 2, 3)
         assert kind.layout in ("planes", "channels last")

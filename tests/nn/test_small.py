@@ -1,36 +1,44 @@
 """Small inputs are left to PyTorch where it computes the same, and nothing else is."""
 
 import copy
+import pickle
 
 import pytest
 import torch
 
 import flexpool
-from flexpool import nn, torch_small
+from flexpool import nn, sooner, torch_small
 from flexpool.errors import ArgumentError, ShapeError
-from flexpool.torch_small import by_torch, is_small
-from flexpool.window import window
+from flexpool.torch_small import Theirs, by_torch
+from flexpool.window import adaptive_window, window
 
-SMALL, LARGE = (1, 2, 4, 6), (2, 8, 32, 32)
+SMALL = (1, 2, 4, 6)
 
 
 @pytest.fixture(autouse=True)
 def limits(monkeypatch):
-    monkeypatch.setattr(torch_small, "MOST", 8_192)
-    monkeypatch.setattr(torch_small, "MOST_CHANNELS_LAST", 65_536)
+    monkeypatch.setattr(torch_small, "FEW", 400)
+    monkeypatch.setattr(torch_small, "MOST", 100_000)
 
 
 @pytest.fixture
 def handed(monkeypatch):
-    """Count the calls that PyTorch got."""
-    calls, original = [], torch_small.by_torch
+    """List the calls that PyTorch got."""
+    calls, original = [], Theirs.__init__
 
-    def noted(*arguments):
-        theirs = original(*arguments)
-        return theirs and (lambda x: calls.append(arguments[0]) or theirs(x))
+    def noted(self, operator, window, options, function, arguments):
+        def call(*given):
+            calls.append(operator)
+            return function(*given)
 
-    monkeypatch.setattr(torch_small, "by_torch", noted)
-    return calls
+        original(self, operator, window, options, call, arguments)
+
+    monkeypatch.setattr(Theirs, "__init__", noted)
+    for cached in (torch_small.by_torch, torch_small.called_with):
+        cached.cache_clear()
+    yield calls
+    for cached in (torch_small.by_torch, torch_small.called_with):
+        cached.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -46,6 +54,9 @@ def handed(monkeypatch):
         ("AvgPool1d", {"padding": 1, "count_include_pad": False}),
         ("MaxPool3d", {}),
         ("AvgPool3d", {"divisor_override": 2}),
+        ("AdaptiveAvgPool1d", {}),
+        ("AdaptiveAvgPool2d", {}),
+        ("AdaptiveAvgPool3d", {}),
     ],
 )
 def test_the_same_whoever_computes_it(handed, name, given):
@@ -60,7 +71,7 @@ def test_the_same_whoever_computes_it(handed, name, given):
     (y * weights).sum().backward()
     (wanted * weights).sum().backward()
     torch.testing.assert_close(first.grad, second.grad)
-    assert handed == [name[:3].lower()]
+    assert handed == [name.removeprefix("Adaptive")[:3].lower()]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +86,8 @@ def test_the_same_whoever_computes_it(handed, name, given):
         nn.AvgPool1d(2, divisor_override=3),
         nn.SoftPool2d(2),
         nn.MinPool2d(2),
+        nn.AdaptiveAvgPool2d((2, None)),
+        nn.AdaptiveMaxPool2d(2),
     ],
     ids=repr,
 )
@@ -85,17 +98,77 @@ def test_what_was_asked_for_or_torch_lacks_stays_here(handed, module):
     assert not any(handed)
 
 
-def test_what_is_small():
-    assert is_small(torch.zeros(SMALL))
-    assert not is_small(torch.zeros(LARGE))
-    assert is_small(torch.zeros(LARGE).to(memory_format=torch.channels_last))
-    assert not is_small(torch.zeros(64, 8, 32, 32).to(memory_format=torch.channels_last))
-    assert not is_small(torch.zeros(0, 2, 4, 4))
-    assert not is_small(torch.zeros(SMALL, dtype=torch.bfloat16))
-    assert not is_small(torch.zeros(SMALL, dtype=torch.int32))
-    assert not is_small(torch.zeros(SMALL, device="meta"))
-    assert not is_small(torch.nn.Parameter(torch.zeros(SMALL)))
-    assert not is_small("x")
+def test_what_may_be_handed_over():
+    theirs = by_torch("max", window(2, 2), ())
+    assert theirs.is_sooner(torch.zeros(SMALL))
+    assert not theirs.is_sooner(torch.zeros(0, 2, 4, 4))
+    assert not theirs.is_sooner(torch.zeros(SMALL, dtype=torch.bfloat16))
+    assert not theirs.is_sooner(torch.zeros(SMALL, dtype=torch.int32))
+    assert not theirs.is_sooner(torch.zeros(SMALL, device="meta"))
+    assert not theirs.is_sooner(torch.nn.Parameter(torch.zeros(SMALL)))
+    assert not theirs.is_sooner("x")
+
+
+PLAIN = (("count_include_pad", True), ("divisor_override", None))
+
+
+@pytest.mark.parametrize(
+    ("operator", "slid", "options", "x", "equal"),
+    [
+        ("max", window(2, 2), (), torch.zeros(4, 4, 8, 8), True),
+        ("max", window(2, 3, 2, 1), (), torch.zeros(4, 4, 8, 8), True),
+        ("avg", window(2, 2), PLAIN, torch.zeros(4, 4, 8, 8), True),
+        ("avg", window(2, 3, 2, 1), PLAIN, torch.zeros(4, 4, 8, 8), False),
+        ("avg", window(2, 6), PLAIN, torch.zeros(4, 4, 12, 12), False),
+        ("avg", adaptive_window(2, 1), PLAIN, torch.zeros(4, 4, 8, 8), False),
+        ("max", window(2, 2), (), torch.zeros(4, 4, 8, 16)[..., ::2], False),
+    ],
+)
+def test_more_are_handed_over_by_rule_if_equal_to_the_bit(
+    monkeypatch, operator, slid, options, x, equal
+):
+    theirs = by_torch(operator, slid, options)
+    for worth in (True, False):
+        monkeypatch.setattr(sooner, "is_worth", lambda *_, worth=worth: worth)
+        theirs._known.clear()
+        assert theirs.is_sooner(x) == (equal and not worth)
+    monkeypatch.setattr(torch_small, "MOST", 500)
+    assert not theirs.is_sooner(x)
+
+
+def test_averages_handed_over_by_rule_have_the_same_order(handed):
+    x = torch.randn(3, 4, 15, 15, generator=torch.Generator().manual_seed(0))
+    last = x.to(memory_format=torch.channels_last)
+    for size, input in ((2, x), (3, x), (5, x), (2, last), (5, last)):
+        ours, module = nn.AvgPool2d(size, backend="numba"), nn.AvgPool2d(size)
+        first, second = input.clone().requires_grad_(), input.clone().requires_grad_()
+        y, wanted = module(first), ours(second)
+        assert torch.equal(y, wanted)
+        weights = torch.arange(1.0, y.numel() + 1).view(y.shape).sin()
+        (y * weights).sum().backward()
+        (wanted * weights).sum().backward()
+        assert torch.equal(first.grad, second.grad)
+    assert handed == ["avg"] * 5
+
+
+def test_the_rule_is_asked_with_the_work_of_each_thread(monkeypatch):
+    asked = []
+    monkeypatch.setattr(sooner, "is_worth", lambda *about: asked.append(about) or True)
+    theirs, threads = by_torch("max", window(2, 3, 1), ()), torch.get_num_threads()
+    x = torch.zeros(2, 10, 6, 6)
+    work = 2 * 10 * 4 * 4 * 9
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            assert not theirs.is_sooner(x)
+    finally:
+        torch.set_num_threads(threads)
+    theirs.is_sooner(x.clone().requires_grad_())
+    with torch.no_grad():
+        theirs.is_sooner(x.clone(memory_format=torch.channels_last).requires_grad_())
+    planes, last = sooner.Kind("max", 2, "planes"), sooner.Kind("max", 2, "channels last")
+    assert asked[:2] == [(planes, False, False, work), (planes, False, False, work / 2)]
+    assert [about[:3] for about in asked[2:]] == [(planes, True, False), (last, False, False)]
 
 
 def test_what_changes_after_construction_counts(handed):
@@ -106,8 +179,12 @@ def test_what_changes_after_construction_counts(handed):
     average = nn.AvgPool2d(2)
     average.divisor_override = 1
     assert average(torch.ones(1, 1, 2, 2)).item() == 4
-    assert handed == ["max", "max", "avg"]
     assert torch.equal(copy.deepcopy(module)(x), module(x))
+    again = pickle.loads(pickle.dumps(module))  # noqa: S301 - our own bytes
+    assert torch.equal(again(x), module(x))
+    module.backend = "eager"
+    assert torch.equal(module(x), copy.deepcopy(module)(x))
+    assert handed == ["max", "max", "avg", "max", "max", "max", "max"]
 
 
 def test_errors_stay_ours():
@@ -123,13 +200,6 @@ def test_one_line_of_windows_with_a_divisor_is_not_torchs():
 
 def _largest(x):
     return x.max()
-
-
-@pytest.fixture
-def handed_by_functions(handed):
-    torch_small.called_with.cache_clear()
-    yield handed
-    torch_small.called_with.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -148,13 +218,13 @@ def handed_by_functions(handed):
         (lambda x, **k: flexpool.pool(x, _largest, 2, **k), []),
     ],
 )
-def test_functions_leave_small_tensors_too(handed_by_functions, call, who):
+def test_functions_leave_small_tensors_too(handed, call, who):
     x = torch.randn(1, 3, 5, 6, generator=torch.Generator().manual_seed(0))
     wanted = call(x, backend="eager")
-    assert handed_by_functions == []
+    assert handed == []
     torch.testing.assert_close(call(x), wanted)
     torch.testing.assert_close(call(x), wanted)
-    assert handed_by_functions == who * 2
+    assert handed == who * 2
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flexpool import calls, torch_calls
+from flexpool import calls, sooner, torch_calls
 from flexpool.drop_in import maxima, rules
 from flexpool.errors import FlexpoolError
 from flexpool.window import AdaptiveWindow, Window, adaptive_window, window
@@ -178,7 +178,7 @@ def _settled(
     plain: tuple[tuple[str, Any], ...],
 ) -> _Chosen | None:
     shape, strides, trained, threads = seen
-    layout = rules.layout(shape, strides, dimensions)
+    layout = sooner.layout(shape, strides, dimensions)
     if layout is None or len(shape) - dimensions not in (1, 2) or 0 in shape:
         return None
     if pooling == "adaptive max" and trained:
@@ -196,9 +196,9 @@ def _settled(
     except FlexpoolError:
         return None
     work = math.prod((*shape[:-dimensions], *outputs, *calls.call_of(spec).extent(sizes)))
-    disjoint = _is_disjoint(made)
-    if not rules.is_worth(
-        rules.Kind(pooling, dimensions, layout), trained, disjoint, work / threads
+    disjoint = sooner.is_disjoint(made)
+    if not sooner.is_worth(
+        sooner.Kind(pooling, dimensions, layout), trained, disjoint, work / threads
     ):
         return None
     sums = operator == "max" and trained and not disjoint
@@ -234,13 +234,6 @@ def _fits(made: Window | AdaptiveWindow, sizes: tuple[int, ...], pooling: str) -
         return math.prod(made.output_shape(sizes)) > 0
     whole = all(size >= k for size, k in zip(sizes, made.kernel_size, strict=True))
     return whole or pooling != "avg" or len(sizes) < 3
-
-
-def _is_disjoint(made: Window | AdaptiveWindow) -> bool:
-    if isinstance(made, AdaptiveWindow):
-        return False
-    each = zip(made.kernel_size, made.stride, made.dilation, strict=True)
-    return all(step >= (k - 1) * d + 1 for k, step, d in each)
 
 
 def _whatever_flag(function: Callable[..., Instead], *args: Any, **kwargs: Any) -> Instead:

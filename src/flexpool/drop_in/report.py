@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx, nn
 
-from flexpool.drop_in import rules
+from flexpool import sooner
 from flexpool.drop_in.functions import FUNCTIONS
 from flexpool.drop_in.modules import FASTER, NAMES, PLAIN
 from flexpool.errors import ArgumentError, called, expected
@@ -139,6 +139,6 @@ def why_left(module: nn.Module) -> str | None:
         "AdaptiveMaxPool": "adaptive max",
         "AdaptiveAvgPool": "adaptive avg",
     }
-    if not rules.is_ever_worth(pooling.get(name[:-2], "avg"), int(name[-2])):
+    if not sooner.is_ever_worth(pooling.get(name[:-2], "avg"), int(name[-2])):
         return "PyTorch's was the faster one in all measurements"
     return None

@@ -5,12 +5,12 @@ What ours can do besides is a keyword that comes after torch's arguments.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -46,18 +46,33 @@ class _Sliding(_ShownAsTorch, SlidingPool):
         return super().placed(**{name: _one(item) for name, item in geometry.items()})
 
 
-class _SmallByTorch(_Sliding):
+class _SmallByTorch(Pooling):
     """A module that leaves small inputs to PyTorch where that computes the same sooner."""
 
     def forward(self, input: Tensor, *arrays: Tensor, **named: Tensor) -> Any:
         """Pool an input; see :meth:`Pooling.forward`."""
-        if self.backend == "auto" and not arrays and not named and torch_small.is_small(input):
-            options = tuple([(name, getattr(self, name)) for name in self._options])
-            theirs = torch_small.by_torch(self.operator.name, self.window, options)
-            if theirs is not None and not getattr(self, "return_indices", False):
-                with contextlib.suppress(RuntimeError):  # the errors are ours
-                    return theirs(input)
+        if not arrays and not named and not torch.compiler.is_compiling():
+            known = self.__dict__
+            if "_theirs" not in known:
+                known["_theirs"] = self._by_torch()
+            theirs: torch_small.Theirs | None = known["_theirs"]
+            if theirs is not None and theirs.is_sooner(input):
+                try:
+                    return theirs.function(input, *theirs.arguments)
+                except RuntimeError:  # the errors are ours
+                    return super().forward(input)
         return super().forward(input, *arrays, **named)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; what PyTorch would be asked is looked up again."""
+        self.__dict__.pop("_theirs", None)
+        super().__setattr__(name, value)
+
+    def _by_torch(self) -> torch_small.Theirs | None:
+        if self.backend != "auto" or getattr(self, "return_indices", False):
+            return None
+        options = tuple([(name, getattr(self, name)) for name in self._options])
+        return torch_small.by_torch(self.operator.name, self.window, options)
 
 
 class _ReturnsIndices(Pooling):
@@ -80,7 +95,7 @@ class _ReturnsIndices(Pooling):
         )
 
 
-class MaxPool(_SmallByTorch, _ReturnsIndices):
+class MaxPool(_SmallByTorch, _ReturnsIndices, _Sliding):
     """Take the largest value of each window, as torch's module of the same name.
 
     Args:
@@ -115,7 +130,7 @@ class MaxPool(_SmallByTorch, _ReturnsIndices):
         self.return_indices = return_indices
 
 
-class AvgPool(_SmallByTorch):
+class AvgPool(_SmallByTorch, _Sliding):
     """Average each window, as torch's module of the same name.
 
     Args:
@@ -301,7 +316,7 @@ class AdaptiveMaxPool(_ReturnsIndices, _ShownAsTorch, AdaptivePool):
         self.return_indices = return_indices
 
 
-class AdaptiveAvgPool(_ShownAsTorch, AdaptivePool):
+class AdaptiveAvgPool(_SmallByTorch, _ShownAsTorch, AdaptivePool):
     """Average each part of the input, as torch's module of the same name.
 
     Args:

@@ -1,0 +1,115 @@
+"""From how many elements on flexpool pools sooner than PyTorch, as it was measured.
+
+A call of a kernel from Python takes longer than PyTorch takes for a few thousand elements, and some
+poolings PyTorch does well whatever the size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from flexpool.window import AdaptiveWindow, Window
+
+__all__ = ["LEAST_WORK", "Kind", "Least", "is_disjoint", "is_ever_worth", "is_worth", "layout"]
+
+
+class Kind(NamedTuple):
+    """A pooling and a layout.
+
+    Attributes:
+        pooling: "max", "max with indices", "avg", "adaptive max" or "adaptive avg".
+        dimensions: 1, 2 or 3.
+        layout: "planes" or "channels last".
+    """
+
+    pooling: str
+    dimensions: int
+    layout: str
+
+
+class Least(NamedTuple):
+    """From how many elements read on flexpool is faster: windows times elements of a window.
+
+    They are per thread: PyTorch's time is shared between threads, the cost of a call is not.
+
+    Attributes:
+        forward, forward_overlapping: without a backward pass, for windows that share no element and
+            for those that do.
+        trained, trained_overlapping: the same with a backward pass.
+    """
+
+    forward: float
+    forward_overlapping: float
+    trained: float
+    trained_overlapping: float
+
+
+NEVER = math.inf
+
+# As benchmarks/pooling_calls.py found with one thread and with two, a little on the safe side.
+# Kinds that are not here have never been faster.
+LEAST_WORK: dict[Kind, Least] = {
+    Kind("max", 1, "planes"): Least(NEVER, NEVER, 250_000, NEVER),
+    Kind("max", 2, "planes"): Least(150_000, 150_000, 200_000, 900_000),
+    Kind("max", 2, "channels last"): Least(NEVER, 50_000_000, NEVER, NEVER),
+    Kind("max", 3, "planes"): Least(300_000, 2_000_000, 600_000, NEVER),
+    Kind("max with indices", 1, "planes"): Least(300_000, 400_000, 300_000, NEVER),
+    Kind("max with indices", 2, "planes"): Least(200_000, 600_000, 600_000, 1_200_000),
+    Kind("max with indices", 3, "planes"): Least(300_000, NEVER, 3_000_000, NEVER),
+    Kind("avg", 1, "planes"): Least(100_000, 50_000, 100_000, 100_000),
+    Kind("avg", 2, "planes"): Least(250_000, 900_000, 250_000, 1_800_000),
+    Kind("avg", 3, "planes"): Least(1_000_000, 40_000_000, NEVER, 40_000_000),
+}
+
+
+def is_worth(kind: Kind, trained: bool, disjoint: bool, work: float) -> bool:
+    """Tell whether flexpool was faster, when it was measured, on calls such as this one.
+
+    Args:
+        kind: the pooling and the layout.
+        trained: whether there will be a backward pass.
+        disjoint: whether no element is in two windows.
+        work: the number of elements read, per thread.
+    """
+    least = LEAST_WORK.get(kind)
+    return least is not None and work >= least[2 * trained + (not disjoint)]
+
+
+def is_ever_worth(pooling: str, dimensions: int) -> bool:
+    """Tell whether there are any calls of a pooling on which flexpool was faster."""
+    return any(kind[:2] == (pooling, dimensions) for kind in LEAST_WORK)
+
+
+def is_disjoint(window: Window | AdaptiveWindow) -> bool:
+    """Tell whether no element is in two windows."""
+    if isinstance(window, AdaptiveWindow):
+        return False
+    each = zip(window.kernel_size, window.stride, window.dilation, strict=True)
+    return all(step >= (k - 1) * d + 1 for k, step, d in each)
+
+
+def layout(shape: tuple[int, ...], strides: tuple[int, ...], dimensions: int) -> str | None:
+    """Name the layout of an input whose result PyTorch and flexpool lay out alike, else None.
+
+    Example:
+        >>> layout((8, 3, 4, 4), (48, 16, 4, 1), 2), layout((8, 3, 4, 4), (48, 1, 12, 3), 2)
+        ('planes', 'channels last')
+        >>> layout((8, 3, 4, 4), (96, 32, 8, 2), 2) is None
+        True
+    """
+    if strides == _dense(shape):
+        return "planes"
+    if dimensions < 2 or len(shape) != dimensions + 2:
+        return None
+    n, channels, *sizes = shape
+    outer, *middle, inner = _dense((n, *sizes, channels))
+    both = channels == 1 or math.prod(sizes) == 1
+    return "channels last" if strides == (outer, inner, *middle) and not both else None
+
+
+def _dense(shape: tuple[int, ...]) -> tuple[int, ...]:
+    strides = [1]
+    for size in reversed(shape[1:]):
+        strides.append(strides[-1] * size)
+    return tuple(reversed(strides))
