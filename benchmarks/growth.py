@@ -4,7 +4,8 @@
 
 Writes ``growth.csv`` and ``growth.png``. First the input grows, from 10**4 elements on, under
 windows of 2 x 2; then the window, from 2 to 31, with stride 2 over (8, 64, 112, 112). Each is the
-least of a few rounds that alternate between flexpool and PyTorch, all that a caller pays included.
+least of a few rounds that alternate between flexpool and PyTorch, all that a caller pays included;
+small inputs too are computed here, none is left to PyTorch.
 PyTorch has no soft pooling: its row is composed of PyTorch's own functions, which keep six arrays
 as large as the input; where these would not fit into memory, it has no figure.
 """
@@ -28,6 +29,7 @@ from rich.progress import track
 from torch import Tensor
 
 import flexpool
+from flexpool.torch_small import nothing_handed_over
 
 Pool = Callable[[Tensor, int, int], Tensor]
 ROUNDS, SECONDS = 5, 0.2
@@ -102,7 +104,8 @@ def measure(largest: float) -> pd.DataFrame:
         torch.set_num_threads(count)
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         pools = [pool for pool in PEERS[operator].items() if fits(operator, pool[0], x)]
-        figures = least({name: work(pool, x, kernel, backward) for name, pool in pools})
+        with nothing_handed_over():
+            figures = least({name: work(pool, x, kernel, backward) for name, pool in pools})
         scaled = {name: 1e9 * seconds / x.numel() for name, seconds in figures.items()}
         about = (grows, x.numel(), kernel, operator, "backward" if backward else "forward", count)
         rows.append(dict(zip(COLUMNS, about, strict=True)) | scaled)

@@ -132,6 +132,9 @@ def _is_batched(x: Tensor, spec: str) -> bool:
 
 def _prepared(x: Tensor, selects: bool) -> Tensor:
     """Bring x into a floating type in which the call is exact enough."""
+    if x.layout != torch.strided:
+        layout = str(x.layout).removeprefix("torch.")
+        raise DtypeError(f"expected x to be a dense tensor, got {layout}. Use x.to_dense().")
     if x.dtype in _FLOATS:
         return x
     if selects and x.dtype in _SMALL:

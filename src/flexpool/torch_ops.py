@@ -78,6 +78,8 @@ def pool_backward(
     grad_y: Tensor, leaves: Sequence[Tensor], seed: Tensor | None, *about: Any
 ) -> list[Tensor]:
     """Compute a call's gradients; ``about`` is the rest of the operator's arguments."""
+    if (alone := _gradient_alone(grad_y, leaves, *about)) is not None:
+        return [alone]
     if _is_plain(grad_y, *leaves):
         return _pool_backward(grad_y, leaves, seed, *about)
     found: list[Tensor] = torch.ops.flexpool.pool_backward.default(grad_y, leaves, seed, *about)
@@ -93,7 +95,7 @@ def pool_alone(x: Tensor, spec: str) -> Tensor | None:
         the result, without a history; None where the call is not that usual.
     """
     ready = ready_alone(x, spec)
-    if ready is None:
+    if ready is None or (x.requires_grad and torch.is_grad_enabled()):
         return None
     leaves = {"x": x.detach().numpy(), **ready.missing}
     return torch.from_numpy(ready.module.run(ready.task, leaves)["y"])
@@ -101,9 +103,39 @@ def pool_alone(x: Tensor, spec: str) -> Tensor | None:
 
 def ready_alone(x: Tensor, spec: str) -> _Ready | None:
     """Get such a call ready; None where it is not that usual."""
-    if type(x) is not Tensor or not x.is_cpu or not x.is_contiguous() or not _is_unwatched():
+    if not _is_unwatched() or not _is_usual(x) or not x.is_contiguous():
         return None
     return _ready_alone(spec, x.shape, x.dtype)
+
+
+def _gradient_alone(
+    grad_y: Tensor,
+    leaves: Sequence[Tensor],
+    shape: Sequence[int],
+    channels_last: bool,
+    spec: str,
+    read: str,
+    wanted: str,
+) -> Tensor | None:
+    """Compute the gradient of a call that :func:`pool_alone` can make, with respect to its x."""
+    if wanted != "x" or read not in ("", "x") or channels_last or not _is_unwatched():
+        return None
+    tensors, records = (grad_y, *leaves), torch.is_grad_enabled()
+    for tensor in tensors:
+        if not _is_usual(tensor) or tensor.dtype != grad_y.dtype:
+            return None
+        if records and tensor.requires_grad:
+            return None
+    ready = _ready_gradient(spec, tuple(shape), grad_y.dtype)
+    if ready is None:
+        return None
+    arrays = [tensor.detach().contiguous().numpy() for tensor in tensors]
+    given = dict(zip(("grad_y", "x"), arrays, strict=False))
+    return torch.from_numpy(ready.module.run(ready.task, {**given, **ready.missing})["x"])
+
+
+def _is_usual(x: Tensor) -> bool:
+    return type(x) is Tensor and x.is_cpu and x.layout == torch.strided and not x.is_neg()
 
 
 def _is_plain(*tensors: Tensor) -> bool:
@@ -203,12 +235,22 @@ def _ready(
 @functools.lru_cache(maxsize=4096)
 def _ready_alone(spec: str, shape: tuple[int, ...], dtype: torch.dtype) -> _Ready | None:
     """Get a call ready that brings a tensor on the CPU alone, where no more has to be done."""
-    call, shape = call_of(spec), tuple(shape)
-    if dtype not in (torch.float32, torch.float64) or call.given or call.forward.random:
+    call = call_of(spec)
+    return _usual(call, call.forward, tuple(shape), dtype)
+
+
+@functools.lru_cache(maxsize=4096)
+def _ready_gradient(spec: str, shape: tuple[int, ...], dtype: torch.dtype) -> _Ready | None:
+    call = call_of(spec)
+    return _usual(call, call.gradient(("x",)), shape, dtype)
+
+
+def _usual(call: Call, plan: Plan, shape: tuple[int, ...], dtype: torch.dtype) -> _Ready | None:
+    if dtype not in (torch.float32, torch.float64) or call.given or plan.random:
         return None
     if len(shape) != call.window.dimensions + 2 or 0 in _result_shape(call, shape):
         return None
-    ready = _ready(call, call.forward, shape, dtype, "cpu")
+    ready = _ready(call, plan, shape, dtype, "cpu")
     return ready if ready.takes_arrays else None
 
 

@@ -22,7 +22,7 @@ from flexpool.window import AdaptiveWindow, Window
 __all__ = ["FEW", "MOST", "Theirs", "by_torch", "called_with", "nothing_handed_over"]
 
 # As many elements as PyTorch is surely faster for, with and without a backward pass.
-FEW = 8_192
+FEW = 16_384
 
 # No more are handed over, however much sooner PyTorch is: for larger inputs it also matters that it
 # keeps the place of each maximum in eight bytes, and flexpool nothing.
@@ -93,6 +93,8 @@ class Theirs:
     def is_sooner(self, x: Any) -> bool:
         """Tell whether an input is a plain small tensor that PyTorch pools sooner, and equally."""
         if type(x) is not Tensor or not x.is_cpu or x.dtype not in _DTYPES:
+            return False
+        if x.layout is not torch.strided:
             return False
         elements: int = x.numel()
         if elements <= FEW:

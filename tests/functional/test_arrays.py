@@ -103,3 +103,19 @@ def test_inference_mode_and_other_devices():
     with torch.inference_mode():
         assert torch.equal(flexpool.soft_pool(x, 2), flexpool.soft_pool(x, 2))
     assert flexpool.soft_pool(x.to("meta"), 2).shape == (2, 3, 2, 2)
+
+
+@pytest.mark.parametrize("name", ["soft", "max"])
+def test_tensors_that_are_not_what_they_look_like(name):
+    x = apart((2, 3, 4, 4), np.float64)
+    want = torch.from_numpy(flexpool.pool(-x, name, 2))
+    negative = torch._neg_view(torch.from_numpy(x))
+    assert torch.equal(flexpool.pool(negative, name, 2), want)
+    parameter = torch.nn.Parameter(torch.from_numpy(-x))
+    y = flexpool.pool(parameter, name, 2)
+    assert torch.equal(y.detach(), want)
+    assert y.requires_grad
+    (slope,) = torch.autograd.grad(y.sum(), parameter)
+    y = flexpool.pool(parameter, name, 2)
+    (again,) = torch.autograd.grad(y, parameter, torch._neg_view(-torch.ones_like(y)))
+    assert torch.equal(again, slope)

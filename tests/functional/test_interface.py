@@ -118,6 +118,11 @@ MESSAGES = [
         "kernel_size or dilation, more padding, or a larger input.",
     ),
     (
+        lambda: flexpool.max_pool(T.to_sparse(), 2),
+        DtypeError,
+        "max_pool: expected x to be a dense tensor, got sparse_coo. Use x.to_dense().",
+    ),
+    (
         lambda: flexpool.soft_pool(T.long(), 2),
         DtypeError,
         "soft_pool: expected x to be floating point, got int64. Convert it: x.float().",

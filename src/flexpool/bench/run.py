@@ -22,6 +22,7 @@ from flexpool.bench.problem import Problem, problem
 from flexpool.bench.results import UNIT, Cell, Results, Row, load
 from flexpool.errors import ArgumentError, expected
 from flexpool.lab.files import storing
+from flexpool.torch_small import nothing_handed_over
 
 __all__ = ["FILE", "measure_row", "results_for", "rows_left", "run"]
 
@@ -118,7 +119,7 @@ def run(
     """
     settings = results.made_with["settings"]
     able = [peer for peer in peers if results.made_with["peers"][peer.name] == "measured"]
-    with _threads(settings["threads"]):
+    with _threads(settings["threads"]), nothing_handed_over():
         for choice, direction in left:
             label = " ".join(_id(choice, direction))
             steps.doing(label)
