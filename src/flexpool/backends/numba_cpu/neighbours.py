@@ -31,7 +31,7 @@ from flexpool.ir import Graph, Grid, Node, Output
 __all__ = ["Neighbours", "has_neighbours"]
 
 MOST_TOGETHER = 8  # taps
-FEWEST = 8  # windows of a row for which whole vectors pay
+FEWEST = 3  # windows of a row; for two, windows one by one take as long
 _FEW = 8  # remainders that are written out instead of looped over
 _TRUTHS = ("lt", "le", "eq", "ne", "and", "or", "not")
 
@@ -353,12 +353,12 @@ class Neighbours:
                 else:
                     value = expression(node, [self._argument(arg, str(r)) for arg in node.args])
                 writer.line(f"{self.names[node]}_{r} = {value}")
-            for number_, node in enumerate(lines):
+            for line, node in enumerate(lines):
                 value = f"{self.names[node]}_{r}"
                 if stride > _FEW:
-                    writer.line(f"split[{number_ * stride * self.length} + j] = {value}")
+                    writer.line(f"split[{line * stride * self.length} + j] = {value}")
                 else:
-                    writer.line(f"lines[{number_ * stride + r}, j] = {value}")
+                    writer.line(f"lines[{line * stride + r}, j] = {value}")
         writer.close(2 if stride > _FEW else 1)
 
     # Taps, some of a row at a time.
@@ -421,11 +421,15 @@ class Neighbours:
         outer = [node.args[0] for node in reductions] + [output.node for output in results]
         self._load([arg for node in inner for arg in node.args] + outer)
         for node in cumulated:
-            writer.line(f"{self.names[node]}_sum = values[{self.kept[f'{self.names[node]}_sum']}, j]")
+            writer.line(
+                f"{self.names[node]}_sum = values[{self.kept[f'{self.names[node]}_sum']}, j]"
+            )
         for g in range(size):
             self._write_tap(lines, [node for node in inner if node not in same], g)
         for node in cumulated:
-            writer.line(f"values[{self.kept[f'{self.names[node]}_sum']}, j] = {self.names[node]}_sum")
+            writer.line(
+                f"values[{self.kept[f'{self.names[node]}_sum']}, j] = {self.names[node]}_sum"
+            )
         for node in reductions:
             self._collect(node, size)
         for output in onto_input:
@@ -460,8 +464,8 @@ class Neighbours:
 
     def _write_tap(self, lines: list[Node], inner: list[Node], g: int) -> None:
         remainder, shift = self._place(g)
-        for number_, node in enumerate(lines):
-            at = (number_ * self.stride + remainder) * self.length + shift
+        for line, node in enumerate(lines):
+            at = (line * self.stride + remainder) * self.length + shift
             self.writer.line(f"{self.names[node]}_{g} = strided(taps, 1, j, {at})")
         for node in inner:
             name = self.names[node]
