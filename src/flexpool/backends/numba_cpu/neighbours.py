@@ -5,10 +5,7 @@ rows of taps that lie inside, and along each over the columns, ``MOST_TOGETHER``
 these a loop over the windows of a piece computes what differs inside the window and joins it to
 what waits in ``values``, which has a row for each node.
 
-A row of the input is first split into ``lines``, one for each remainder of the column by the
-stride: so neighbouring windows read neighbouring values. What depends on the element alone is
-computed then, once for all windows that meet it. Gradients take the way back: they are summed
-in ``sums``, one line for each remainder, and these are added to a row of the gradient at once.
+What is read, and gradients of the input, pass through the lines of :mod:`.lines`.
 
 As in :mod:`.rows`, a piece is filled up to whole vectors with windows that are not there, and taps
 outside are masked; but nothing is written for a window that is not there.
@@ -17,11 +14,11 @@ outside are masked; but nothing is written for a window that is not there.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 
 from flexpool.backends.numba_cpu.expressions import better, expression, number
-from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, needed
+from flexpool.backends.numba_cpu.lines import Lines, whole_vectors
+from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
 from flexpool.backends.numba_cpu.rolled import REDUCTIONS, stages_of
 from flexpool.backends.numba_cpu.rows import PIECE, VECTOR, Rows
 from flexpool.backends.numba_cpu.scatter import Scatter
@@ -30,9 +27,7 @@ from flexpool.ir import Graph, Grid, Node, Output
 
 __all__ = ["Neighbours", "has_neighbours"]
 
-MOST_TOGETHER = 8  # taps
 FEWEST = 3  # windows of a row; for two, windows one by one take as long
-_FEW = 8  # remainders that are written out instead of looped over
 _TRUTHS = ("lt", "le", "eq", "ne", "and", "or", "not")
 
 
@@ -51,36 +46,21 @@ class Neighbours:
     def __init__(self, graph: Graph, shape: Shape, names: Names, writer: Writer) -> None:
         self.graph, self.shape, self.names, self.writer = graph, shape, names, writer
         self.last = shape.dimensions - 1
-        self.columns = (shape.extent or ())[-1]
-        self.stride, self.dilation = shape.stride[-1], shape.dilation[-1]
+        self.stride = shape.stride[-1]
         self.masked = not shape.inside
         self.rows = Rows(graph, shape, names, writer)
+        self.lines = Lines(shape, names, writer)
         self.scatter = Scatter(graph, shape, names, writer)
         self.work = self.scatter.work
         self.stages = stages_of(self.work)
-        self.known: set[int] = set()
         self.onto_input = [
             output
             for output in graph.outputs
             if output.onto == Grid.ELEMENT and output.name not in self.scatter.shares
         ]
         self.onto_taps = [o for o in graph.outputs if o.onto & Grid.POSITION]
-        self.group = self._group()
-        self.most = (self.columns - 1) * self.dilation // self.stride
-        self.margin = (self.group - 1) * self.dilation // self.stride if self.onto_input else 0
-        self.length = _whole(PIECE + VECTOR + self.most)
+        self.margin = self.lines.margin if self.onto_input else 0
         self.kept = self._kept()
-
-    def _group(self) -> int:
-        """Count the taps of a row that are worked off together.
-
-        Each group begins at a multiple of the stride, so that remainders are known.
-        """
-        if self.columns <= MOST_TOGETHER:
-            return self.columns
-        period = self.stride // math.gcd(self.stride, self.dilation)
-        sizes = range(period, MOST_TOGETHER + 1, period)
-        return min(sizes, key=lambda size: (-(-self.columns // size), size), default=1)
 
     def _kept(self) -> dict[str, int]:
         """Give each value that waits from one loop to the next its row of ``values``."""
@@ -100,7 +80,7 @@ class Neighbours:
 
     def _spread(self, output: Output) -> int:
         """Count the rows of values for a gradient: one per tap, or one if all are equal."""
-        return self.group if output.node.grid.inside else 1
+        return self.lines.group if output.node.grid.inside else 1
 
     # What is written once.
 
@@ -109,16 +89,10 @@ class Neighbours:
         writer, last = self.writer, self.last
         writer.line(f"windows = len(start_{last})")
         writer.line(f"base = start_{last}[0]")
-        width = _whole(PIECE + VECTOR + 2 * self.margin)
+        width = whole_vectors(PIECE + VECTOR + 2 * self.margin)
         writer.line(f"values = aligned(np.zeros(({len(self.kept) + 1}, {width}), F))")
-        several = max(len(self._lines(stage)) for stage in range(self._stages))
-        if several:
-            size = f"({several * self.stride + 1}, {self.length})"
-            writer.line(f"lines = aligned(np.zeros({size}, F))")
-        zeros = ", ".join("0" for _ in range(last + 2))
-        for name in self._arrays():
-            writer.line(f"{name}_edge = np.zeros({self.stride * self.length}, F)")
-            writer.line(f"in_{name}_all = row(in_{name}, ({zeros}))")
+        several = max(len(self._of_element(stage)) for stage in range(self._stages))
+        self.lines.write_buffers(several, self._arrays(), len(self.onto_input))
         if self.masked or self.onto_input or self.onto_taps:
             writer.line(f"firsts = np.full(windows + {VECTOR}, F(np.inf))")
             writer.line(f"stops = np.zeros(windows + {VECTOR}, F)")
@@ -131,11 +105,6 @@ class Neighbours:
             self.scatter.write_offsets()
         for name, found in self.scatter.shares.items():
             writer.line(f"{name}_values = np.zeros(({2 * len(found)}, {PIECE}), F)")
-        if self.onto_input:
-            size = f"({len(self.onto_input) * self.stride + 1}, {self.length})"
-            writer.line(f"sums = aligned(np.zeros({size}, F))")
-            if self.stride > 1:
-                writer.line(f"line = np.zeros({self.stride * self.length}, F)")
 
     def _arrays(self) -> list[str]:
         """Name the arrays that have a value for each element."""
@@ -149,8 +118,8 @@ class Neighbours:
         return max(self.stages.values(), default=0) + 1
 
     def write_row(self, known: set[int]) -> None:
-        """Write the work for one row of windows."""
-        writer, self.known = self.writer, known
+        """Write the work for one row of windows; ``known`` values are read by their names."""
+        writer = self.writer
         writer.open(f"for at in range(0, windows, {PIECE}):")
         writer.line(f"count = min({PIECE}, windows - at)")
         writer.line(f"lanes = (count + {VECTOR - 1}) // {VECTOR} * {VECTOR}")
@@ -212,7 +181,7 @@ class Neighbours:
 
     def _write_equal(self, stage: int) -> None:
         """Write gradients that are the same for all elements of a window, one line for all rows."""
-        for output in self.onto_input:
+        for result, output in enumerate(self.onto_input):
             if output.node.grid.inside or self.stages[id(output.node)] != stage:
                 continue
             self.writer.open("for j in range(lanes):")
@@ -220,11 +189,11 @@ class Neighbours:
             self.writer.line("real = first_r[j] < F(np.inf)")
             self._write_onto_input(output, 1)
             self.writer.close()
-            self._clear_sums(output)
+            self.lines.clear_sums(result)
             self._write_groups(functools.partial(self._sum_up, output))
-            self._interleave(output)
-            self._open_rows()
-            self._add_line(output)
+            self.lines.interleave(result)
+            self.lines.open_rows()
+            self.lines.add_to_row(result, output.name)
             self.writer.close(self.last)
 
     def _write_pass(self, stage: int) -> None:
@@ -232,18 +201,18 @@ class Neighbours:
         reductions, results = self._reductions(stage), self._inner_results(stage)
         if not reductions and not results:
             return
-        lines, inner = self._lines(stage), self._inner(stage)
+        lines, inner = self._of_element(stage), self._inner(stage)
         self._start([*reductions, *(node for node in inner if node.op == "cumsum")])
-        self._open_rows()
+        self.lines.open_rows()
         if lines:
-            self._write_lines(lines)
-        onto_input = [output for output in results if output.onto == Grid.ELEMENT]
-        for output in onto_input:
-            self._clear_sums(output)
-        self._write_groups(lambda size: self._write_taps(stage, size))
-        for output in onto_input:
-            self._interleave(output)
-            self._add_line(output)
+            self.lines.write_split(lines)
+        onto_input = [i for i, output in enumerate(self.onto_input) if output in results]
+        for result in onto_input:
+            self.lines.clear_sums(result)
+        self._write_groups(functools.partial(self._write_taps, stage))
+        for result in onto_input:
+            self.lines.interleave(result)
+            self.lines.add_to_row(result, self.onto_input[result].name)
         self.writer.close(self.last)
 
     def _reductions(self, stage: int) -> list[Node]:
@@ -262,7 +231,7 @@ class Neighbours:
             and (output.onto != Grid.ELEMENT or output.node.grid.inside)
         ]
 
-    def _lines(self, stage: int) -> list[Node]:
+    def _of_element(self, stage: int) -> list[Node]:
         """List what a stage reads from lines: all that it needs of each element alone."""
         return [node for node in self._met(stage) if self._in_line(node)]
 
@@ -313,93 +282,35 @@ class Neighbours:
                 writer.line(f"values[{self.kept[name]}, j] = {tap}")
         writer.close()
 
-    # The rows of the input.
-
-    def _open_rows(self) -> None:
-        """Open the loops over the rows of taps that lie inside, and write where each lies."""
-        tap = "0"
-        for d in range(self.last):
-            self.writer.open(f"for u{d} in range(first_{d}[o{d}], stop_{d}[o{d}]):")
-            step = f" * {self.shape.dilation[d]}" if self.shape.dilation[d] > 1 else ""
-            self.writer.line(f"i{d} = start_{d}[o{d}] + u{d}{step}")
-            size = (self.shape.extent or ())[d + 1]
-            tap = f"({tap} + u{d}) * {size}" if d else f"u{d} * {size}"
-        self.writer.line(f"row_tap = {tap}")
-
-    def _row_place(self, column: str) -> str:
-        return f"({', '.join(['p', *(f'i{d}' for d in range(self.last)), column])})"
-
-    def _write_lines(self, lines: list[Node]) -> None:
-        """Split a row of the input by the remainders, and compute what depends on it alone."""
-        writer, stride = self.writer, self.stride
-        nodes = [n for n in needed(lines, inside=True) if n.op != "constant"]
-        writer.line(f"steps = lanes + {self.most}")
-        for node in nodes:
-            if node.op == "leaf":
-                name, length = node.value, _times("steps", stride)
-                place = f"index_of(in_{name}, {self._row_place('origin')})"
-                edge = f"row({name}_edge, (0,))"
-                row = f"row_with_edges(in_{name}_all, {place}, {length}, {edge})"
-                writer.line(f"{name}_r = {row}")
-        if stride > _FEW:
-            writer.open(f"for r in range({stride}):")
-            writer.line("split = row(lines, (r, 0))")
-        writer.open("for j in range(steps):")
-        for r in [0] if stride > _FEW else range(stride):
-            remainder = "r" if stride > _FEW else str(r)
-            for node in nodes:
-                if node.op == "leaf":
-                    value = f"strided({node.value}_r, {stride}, j, {remainder})"
-                else:
-                    value = expression(node, [self._argument(arg, str(r)) for arg in node.args])
-                writer.line(f"{self.names[node]}_{r} = {value}")
-            for line, node in enumerate(lines):
-                value = f"{self.names[node]}_{r}"
-                if stride > _FEW:
-                    writer.line(f"split[{line * stride * self.length} + j] = {value}")
-                else:
-                    writer.line(f"lines[{line * stride + r}, j] = {value}")
-        writer.close(2 if stride > _FEW else 1)
-
     # Taps, some of a row at a time.
 
     def _write_groups(self, write: Callable[[int], None]) -> None:
         """Write a loop over the groups of a row of taps, and the incomplete last group."""
-        writer, left = self.writer, self.columns % self.group
-        whole = self.columns - left
-        if whole > self.group:
-            writer.open(f"for v in range(0, {whole}, {self.group}):")
+        writer, group = self.writer, self.lines.group
+        left = self.lines.columns % group
+        whole = self.lines.columns - left
+        if whole > group:
+            writer.open(f"for v in range(0, {whole}, {group}):")
         else:
             writer.line("v = 0")
-        self._open_group(write, self.group)
-        if whole > self.group:
+        self.lines.write_shift()
+        write(group)
+        if whole > group:
             writer.close()
         if left:
             writer.line(f"v = {whole}")
-            self._open_group(write, left)
-
-    def _open_group(self, write: Callable[[int], None], size: int) -> None:
-        self.writer.line(f"shift = {_times('v', self.dilation)}")
-        if self.stride > 1:
-            self.writer.line(f"remainder = shift % {self.stride}")
-            self.writer.line(f"shift = shift // {self.stride}")
-        write(size)
-
-    def _place(self, g: int) -> tuple[int, int]:
-        """Give the remainder of a tap of a group and by how many windows it is shifted."""
-        shift, remainder = divmod(g * self.dilation, self.stride)
-        return remainder, shift
+            self.lines.write_shift()
+            write(left)
 
     def _write_taps(self, stage: int, size: int) -> None:
         """Write what some taps of a row contribute to each window of the piece."""
-        writer, lines, inner = self.writer, self._lines(stage), self._inner(stage)
+        writer, lines, inner = self.writer, self._of_element(stage), self._inner(stage)
         reductions, results = self._reductions(stage), self._inner_results(stage)
         onto_taps = [output for output in results if output.onto != Grid.ELEMENT]
         onto_input = [output for output in results if output.onto == Grid.ELEMENT]
         cumulated = [node for node in inner if node.op == "cumsum"]
         if lines:
-            remainder = "remainder" if self.stride > 1 else "0"
-            writer.line(f"taps = row(lines, ({remainder}, shift))")
+            self.lines.write_taps()
         masked = self.masked and bool(reductions or onto_taps or cumulated)
         for g in range(size):
             writer.line(f"tap_{g} = F(row_tap + v + {g})")
@@ -463,10 +374,8 @@ class Neighbours:
         return expression(node, [self._argument(arg, str(g)) for arg in node.args])
 
     def _write_tap(self, lines: list[Node], inner: list[Node], g: int) -> None:
-        remainder, shift = self._place(g)
         for line, node in enumerate(lines):
-            at = (line * self.stride + remainder) * self.length + shift
-            self.writer.line(f"{self.names[node]}_{g} = strided(taps, 1, j, {at})")
+            self.writer.line(f"{self.names[node]}_{g} = {self.lines.tap(line, g)}")
         for node in inner:
             name = self.names[node]
             if node.op == "cumsum":
@@ -514,54 +423,12 @@ class Neighbours:
             place = f"j + {self.margin}" if self.margin else "j"
             self.writer.line(f"values[{row}, {place}] = {value}")
 
-    def _sums_row(self, output: Output) -> int:
-        return self.stride * [o.name for o in self.onto_input].index(output.name)
-
-    def _clear_sums(self, output: Output) -> None:
-        first = self._sums_row(output)
-        self.writer.open(f"for j in range(lanes + {self.most}):")
-        for r in range(self.stride):
-            self.writer.line(f"sums[{first + r}, j] = F(0)")
-        self.writer.close()
-
     def _sum_up(self, output: Output, size: int) -> None:
-        """Add the values of a group to the sums, all that meet the same element at once."""
-        writer, first = self.writer, self._sums_row(output)
-        met: dict[int, list[tuple[int, int]]] = {}
-        for g in range(size):
-            remainder, shift = self._place(g)
-            met.setdefault(remainder, []).append((g, shift))
-        for remainder, taps in met.items():
-            most = max(shift for _, shift in taps)
-            parts = []
-            for g, shift in taps:
-                row = self.kept[f"{output.name}_at_{min(g, self._spread(output) - 1)}"]
-                back = self.margin - shift
-                parts.append(f"values[{row}, j + {back}]" if back else f"values[{row}, j]")
-            at = f"{first + remainder} + remainder" if self.stride > 1 else str(first)
-            writer.line(f"onto = row(sums, ({at}, shift))")
-            writer.open(f"for j in range(lanes + {most}):")
-            writer.line(f"onto[j] += {' + '.join(parts)}")
-            writer.close()
-
-    def _interleave(self, output: Output) -> None:
-        """Bring the sums into the order of a row of the gradient."""
-        if self.stride == 1:
-            return
-        first, writer = self._sums_row(output), self.writer
-        writer.open(f"for j in range(lanes + {self.most}):")
-        for r in range(self.stride):
-            place = f"{self.stride} * j" + (f" + {r}" if r else "")
-            writer.line(f"line[{place}] = sums[{first + r}, j]")
-        writer.close()
-
-    def _add_line(self, output: Output) -> None:
-        name, stride = output.name, self.stride
-        line = "row(line, (0,))" if stride > 1 else f"row(sums, ({self._sums_row(output)}, 0))"
-        length = _times(f"(count + {self.most})", stride)
-        self.writer.line(f"onto = row(out_{name}, {self._row_place('0')})")
-        width = f"out_{name}.shape[{self.last + 1}]"
-        self.writer.line(f"add_row(onto, {line}, {length}, origin, {width})")
+        """Add what a group adds to the gradient to its sums."""
+        most = self._spread(output) - 1
+        rows = [self.kept[f"{output.name}_at_{min(g, most)}"] for g in range(size)]
+        result = [other.name for other in self.onto_input].index(output.name)
+        self.lines.sum_up(result, rows)
 
     # What belongs to windows.
 
@@ -608,11 +475,3 @@ class Neighbours:
         if node.op == "constant":
             return number(float(node.value or 0))
         return f"{self.names[node]}_{mark}" if node.grid.inside else self.names[node]
-
-
-def _whole(windows: int) -> int:
-    return -(-windows // VECTOR) * VECTOR
-
-
-def _times(name: str, step: int) -> str:
-    return f"{step} * {name}" if step > 1 else name
