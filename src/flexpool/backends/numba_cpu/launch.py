@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from flexpool.backends import kernel_files, memory, philox, threads
+from flexpool.backends.numba_cpu.neighbours import has_neighbours
 from flexpool.backends.numba_cpu.packed import packs
 from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
@@ -65,7 +66,12 @@ def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
 
 def _shape(task: Task, last: bool) -> Shape:
     shape = shape_of(task, last)
-    return replace(shape, packed=packs(task.graph, shape, task.batch[1]))
+    windows = task.geometry.output_shape[-1]
+    return replace(
+        shape,
+        packed=packs(task.graph, shape, task.batch[1]),
+        neighbours=has_neighbours(task.graph, shape, windows),
+    )
 
 
 @functools.lru_cache(maxsize=4096)

@@ -26,6 +26,7 @@ class Shape:
         channels_last: whether channels lie next to each other in memory.
         inside: whether every window lies inside the input with all its positions.
         packed: whether the channels are so few that windows are worked off together.
+        neighbours: whether large windows of one row of a plane are worked off together.
     """
 
     extent: tuple[int, ...] | None
@@ -36,6 +37,7 @@ class Shape:
     channels_last: bool
     inside: bool
     packed: bool = False
+    neighbours: bool = False
 
     @property
     def disjoint(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flexpool.backends.numba_cpu.channels import Channels
 from flexpool.backends.numba_cpu.expressions import expression, number
+from flexpool.backends.numba_cpu.neighbours import Neighbours
 from flexpool.backends.numba_cpu.packed import Packed
 from flexpool.backends.numba_cpu.passes import Passes
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, by_rows, signature
@@ -105,6 +106,7 @@ def _title(graph: Graph, shape: Shape) -> str:
     stride = "" if shape.extent is None else f", stride {'x'.join(map(str, shape.stride))}"
     layout = "channels last" if shape.channels_last else "planes"
     layout += ", few" if shape.packed else ""
+    layout += ", neighbours" if shape.neighbours else ""
     lines.append(f"window {window}{stride}, {shape.dtype}, {layout}")
     return "\n".join(line.replace("\\", "") for line in lines)
 
@@ -118,7 +120,7 @@ class _Kernel:
         ranked = any(node.op == "rank" for node in graph.nodes())
         passes = shape.channels_last and not ranked
         self.passes = Passes(graph, shape, names, writer) if passes else None
-        self.rows: Rows | Separable | None = None
+        self.rows: Rows | Separable | Neighbours | None = None
         self.channels: Channels | None = None
         if shape.channels_last and unrolled:
             self.channels = Channels(graph, shape, names, writer)
@@ -126,6 +128,8 @@ class _Kernel:
             self.rows = Separable(graph, shape, names, writer)
         elif unrolled:
             self.rows = Rows(graph, shape, names, writer)
+        elif shape.neighbours:
+            self.rows = Neighbours(graph, shape, names, writer)
 
     def write(self) -> None:
         if self.shape.channels_last:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from flexpool.backends.numba_cpu.expressions import better, expression, number
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, needed
+from flexpool.backends.numba_cpu.rolled import REDUCTIONS
 from flexpool.backends.numba_cpu.rows import Rows
 from flexpool.ir import Graph, Grid, Node
 
-__all__ = ["Separable", "is_separable"]
+__all__ = ["Separable", "is_separable", "of_element"]
 
 _FEW = 8  # rows or columns that are written out instead of looped over
 
@@ -28,17 +29,17 @@ def is_separable(graph: Graph, shape: Shape) -> bool:
     reductions = [node for node in graph.nodes() if node.op in ("sum", "max", "min")]
     return bool(reductions) and all(
         node.op not in ("argmax", "argmin", "rank", "cumsum", "tap")
-        and (not node.grid.inside or _of_element(node))
+        and (not node.grid.inside or of_element(node))
         for node in graph.nodes()
     )
 
 
-def _of_element(node: Node) -> bool:
+def of_element(node: Node) -> bool:
     """Tell whether a value depends on its element, and on its channel's numbers, alone."""
     if node.op == "leaf":
         return node.grid in (Grid.ELEMENT, Grid.CHANNEL)
-    plain = node.op not in ("sum", "max", "min", "random", "count", "tap")
-    return plain and all(map(_of_element, node.args))
+    plain = node.op not in (*REDUCTIONS, "cumsum", "random", "count", "tap")
+    return plain and all(map(of_element, node.args))
 
 
 class Separable:
