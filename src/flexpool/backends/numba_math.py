@@ -27,6 +27,7 @@ from numba.extending import intrinsic, overload
 from numba.np import arrayobj
 
 from flexpool.backends import philox
+from flexpool.backends.numba_extrema import largest, place_of, smallest
 
 __all__ = [
     "add",
@@ -38,14 +39,17 @@ __all__ = [
     "fetch_ahead",
     "floor",
     "index_of",
+    "largest",
     "log",
     "log1p",
+    "place_of",
     "power",
     "row",
     "row_or",
     "row_with_edges",
     "sigmoid",
     "sign",
+    "smallest",
     "sqrt",
     "stream",
     "strided",

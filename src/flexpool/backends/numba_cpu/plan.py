@@ -26,6 +26,8 @@ class Shape:
         channels_last: whether channels lie next to each other in memory.
         inside: whether every window lies inside the input with all its positions.
         packed: whether the channels are so few that windows are worked off together.
+        whole: "short" or "long" where the only window is the whole plane, laid out as a line; else
+            "", also where its work is not done by :mod:`flexpool.backends.numba_cpu.whole`.
     """
 
     extent: tuple[int, ...] | None
@@ -36,6 +38,7 @@ class Shape:
     channels_last: bool
     inside: bool
     packed: bool = False
+    whole: str = ""
 
     @property
     def disjoint(self) -> bool:
