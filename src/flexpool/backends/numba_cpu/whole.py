@@ -34,13 +34,10 @@ _SLOW = frozenset(
 
 def is_wholesale(graph: Graph) -> bool:
     """Tell whether a graph's work on a plane can be done by stages over all elements at once."""
-    nodes = graph.nodes()
-    if any(n.op in ("rank", "cumsum", "pick", "place") or n.grid & Grid.RANK for n in nodes):
-        return False
-    if any(output.onto & Grid.RANK for output in graph.outputs):
-        return False
-    reduced = [node.args[0] for node in nodes if node.op in REDUCTIONS]
-    return all(node.grid.inside and not node.mask for node in reduced)
+    by_rank = any(output.onto & Grid.RANK for output in graph.outputs)
+    return not by_rank and all(
+        node.op not in ("rank", "cumsum", "pick", "place") for node in graph.nodes()
+    )
 
 
 @dataclass
