@@ -16,7 +16,18 @@ from tests.backends.samples import ALL, arrays, gradient, special
 BATCH = (2, 3)
 LENGTHS = (1, 2, 15, 16, 17, 31, 33, 49, 64, 65, 100, 1023, 1025, 5000)
 OPERATORS = ("max", "min", "avg", "sum", "soft", "boltzmann", "lp", "mixed", "gated", "range")
-FEW = ("lse", "lip", "erode", "stochastic", "relative", "held", "chosen", "drawn", "limited", "counted")
+FEW = (
+    "lse",
+    "lip",
+    "erode",
+    "stochastic",
+    "relative",
+    "held",
+    "chosen",
+    "drawn",
+    "limited",
+    "counted",
+)
 
 
 def directions(name):
@@ -195,8 +206,7 @@ def test_what_lies_around_a_plane_does_not_come_in(name, length):
     for _, graph in directions(name):
         task = Task(graph, where, BATCH, "float32")
         found, known = (
-            numba_cpu.run(task, {n: values[n] for n in graph.leaves()})
-            for values in (among, alone)
+            numba_cpu.run(task, {n: values[n] for n in graph.leaves()}) for values in (among, alone)
         )
         for output in known:
             each = 1 if found[output].ndim < 3 else (slice(None), 1)

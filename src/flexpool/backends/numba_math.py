@@ -33,6 +33,7 @@ __all__ = [
     "add",
     "add_row",
     "aligned",
+    "bring",
     "choose",
     "exp",
     "expm1",
@@ -479,6 +480,16 @@ def stream(onto: Any, line: Any, count: Any) -> Any:
         _stream_cache_line(onto, line, i)
     for i in range(last, count):
         onto[i] = line[i]
+
+
+@njit(error_model="numpy")
+def bring(onto: Any, line: Any, count: Any, streamed: Any) -> None:
+    """Copy a line to where it belongs, past the caches if that is better."""
+    if streamed:
+        stream(onto, line, count)
+    else:
+        for i in range(count):
+            onto[i] = line[i]
 
 
 @_intrinsic

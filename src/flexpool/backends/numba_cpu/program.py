@@ -24,6 +24,7 @@ _FUNCTIONS = (
     "add",
     "add_row",
     "aligned",
+    "bring",
     "choose",
     "copy_exactly",
     "copy_lanes",

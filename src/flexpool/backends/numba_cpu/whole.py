@@ -19,7 +19,6 @@ import numpy as np
 from flexpool.backends.numba_cpu.expressions import better, expression, number
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, needed
 from flexpool.backends.numba_cpu.rolled import REDUCTIONS, stages_of
-from flexpool.backends.numba_cpu.scatter import Share, shares
 from flexpool.backends.numba_math import CACHE_LINE
 from flexpool.ir import Graph, Grid, Node, Output
 
@@ -80,7 +79,6 @@ class Whole:
         self.short = shape.whole == "short"
         self.vector = CACHE_LINE // np.dtype(shape.dtype).itemsize
         self.numbers = stages_of(graph)
-        self.scattered = {o.name: found for o in graph.outputs if (found := _places(o))}
         self.stages = [self._stage(i) for i in range(max(self.numbers.values(), default=0) + 1)]
         self.rows: dict[str, int] = {}
         self._share_out()
@@ -101,10 +99,7 @@ class Whole:
             [
                 output
                 for output in outputs
-                if output.onto.inside
-                and output.node.grid.inside
-                and output.name not in self.scattered
-                and self.numbers[id(output.node)] == number
+                if output.onto.inside and self.numbers[id(output.node)] == number
             ],
         )
 
@@ -146,9 +141,6 @@ class Whole:
             writer.close()
         for node in self.leaves:
             writer.line(f"in_{node.value}_all = row(in_{node.value}, (0, 0))")
-        for output in (output for stage in self.stages for output in stage.results):
-            if output.onto == Grid.ELEMENT:
-                writer.line(f"out_{output.name}_end = end * length")
         if self.short:
             writer.line("at = 0")
             self._write_count("length")
@@ -166,13 +158,6 @@ class Whole:
                 self.writer.line(f"out_{output.name}[p, 0] = {value}")
             elif output.onto == Grid.CHANNEL:
                 self.writer.line(f"out_{output.name}[p] = {value}")
-            elif output.name in self.scattered:
-                self._fill(output, "F(0)")
-                for place, share in self.scattered[output.name]:
-                    at = f"{self.names[place]}_place"
-                    self.writer.line(f"out_{output.name}[p, {at}] += {self._argument(share)}")
-            elif not output.node.grid.inside:
-                self._fill(output, value)
 
     # What is the same for the whole plane.
 
@@ -196,14 +181,6 @@ class Whole:
     def _argument(self, node: Node) -> str:
         return number(float(node.value or 0)) if node.op == "constant" else self.names[node]
 
-    def _fill(self, output: Output, value: str) -> None:
-        """Write one value to all elements of a plane, past the caches where that is better."""
-        writer, name = self.writer, f"out_{output.name}"
-        writer.line(f"onto = row({name}, (p, 0))")
-        writer.open("for j in range(length):")
-        writer.line(f"onto[j] = {value}")
-        writer.close()
-
     # What differs from element to element.
 
     def _write_count(self, count: str) -> None:
@@ -216,9 +193,7 @@ class Whole:
         for leaf in leaves:
             name = f"in_{leaf.value}"
             begin, edge = f"index_of({name}, {self._place(leaf)})", self._row(f"{leaf.value}_edge")
-            self.writer.line(
-                f"{leaf.value}_r = row_with_edges({name}_all, {begin}, lanes, {edge})"
-            )
+            self.writer.line(f"{leaf.value}_r = row_with_edges({name}_all, {begin}, lanes, {edge})")
 
     def _place(self, leaf: Node) -> str:
         return f"({'p' if leaf.grid == Grid.ELEMENT else 'c'}, at)"
@@ -236,7 +211,7 @@ class Whole:
             writer.open(f"for at in range(0, length, {PIECE}):")
             self._write_count(f"min({PIECE}, length - at)")
             self._write_lines(node for node in stage.nodes if node.op == "leaf")
-        if stage.nodes:
+        if stage.nodes or stage.results:
             self._write_elements(stage)
         found: dict[tuple[bool, int], str] = {}
         for node in stage.reductions:
@@ -248,14 +223,39 @@ class Whole:
                 writer.line(f"{self.names[node]} = F({self.names[node]}_place)")
 
     def _write_elements(self, stage: _Stage) -> None:
-        """Compute what a stage reduces, and its results."""
+        """Compute what a stage reduces, and its results.
+
+        The last vector of a gradient is overwritten with the next plane's; where that is another
+        thread's, and where gradients go past the caches, they wait in a row. The loop is written
+        for either case: with a pointer to the one or the other it takes half as long again.
+        """
         writer = self.writer
         gradients = [output for output in stage.results if output.onto == Grid.ELEMENT]
         for output in gradients:
-            name, place = f"out_{output.name}", f"(out_{output.name}, (p, at)"
-            writer.line(f"{name}_here = index_of{place}) + lanes <= {name}_end")
-            writer.line(f"{name}_here = {name}_here & (not streamed)")
-            writer.line(f"{name}_r = row_or{place}, {self._row(name)}, {name}_here)")
+            writer.line(f"onto_{output.name} = row(out_{output.name}, (p, at))")
+        if gradients:
+            fits = f"index_of(out_{gradients[0].name}, (p, at)) + lanes <= end * length"
+            writer.open(f"if ({fits}) & (not streamed):")
+            self._loop_over_elements(stage, straight=True)
+            writer.close()
+            writer.open("else:")
+        self._loop_over_elements(stage, straight=False)
+        for output in gradients:
+            row = self._row(f"out_{output.name}")
+            writer.line(f"bring(onto_{output.name}, {row}, count, streamed)")
+        if gradients:
+            writer.close()
+        for output in stage.results:
+            if output not in gradients:
+                name = f"out_{output.name}"
+                writer.line(f"onto = row({name}, (p, at))")
+                writer.open("for j in range(count):")
+                writer.line(f"onto[j] = kept[{self.rows[name]}, j]")
+                writer.close()
+
+    def _loop_over_elements(self, stage: _Stage, straight: bool) -> None:
+        """Write the loop; ``straight`` is whether gradients go where they belong at once."""
+        writer = self.writer
         writer.open("for j in range(lanes):")
         for node in stage.nodes:
             name = self.names[node]
@@ -267,35 +267,22 @@ class Whole:
             elif id(node) in stage.taken:
                 writer.line(f"{name} = kept[{self.rows[name]}, j]")
             else:
-                args = [self._argument(arg) for arg in node.args]
-                writer.line(f"{name} = {expression(node, args)}")
+                writer.line(f"{name} = {self._expression(node)}")
                 if id(node) in stage.stored:
                     writer.line(f"kept[{self.rows[name]}, j] = {name}")
         for output in stage.results:
-            name = f"out_{output.name}"
-            onto = f"{name}_r[j]" if output in gradients else f"kept[{self.rows[name]}, j]"
+            at_once = straight and output.onto == Grid.ELEMENT
+            row = self.rows[f"out_{output.name}"]
+            onto = f"onto_{output.name}[j]" if at_once else f"kept[{row}, j]"
             writer.line(f"{onto} = {self._argument(output.node)}")
         writer.close()
-        for output in stage.results:
-            self._bring(output)
 
-    def _bring(self, output: Output) -> None:
-        """Bring a piece's results from where they wait to where they belong."""
-        writer, name = self.writer, f"out_{output.name}"
-        if output.onto == Grid.ELEMENT:
-            writer.open(f"if not {name}_here:")
-        writer.line(f"onto = row({name}, (p, at))")
-        if output.onto == Grid.ELEMENT:
-            writer.open("if streamed:")
-            writer.line(f"stream(onto, {name}_r, count)")
-            writer.close()
-            writer.open("else:")
-            writer.line(f"copy_exactly(onto, 0, {name}_r, 0, count)")
-            writer.close(2)
-            return
-        writer.open("for j in range(count):")
-        writer.line(f"onto[j] = kept[{self.rows[name]}, j]")
-        writer.close()
+    def _expression(self, node: Node) -> str:
+        extremum = None if self.short else _place_compared(node)
+        if extremum is not None:  # places in long lines are not whole numbers of float32
+            tap = f"kept[{self.rows['tap']}, j]"
+            return f"{tap} == F({self.names[extremum]}_place - at)"
+        return expression(node, [self._argument(arg) for arg in node.args])
 
     def _start(self, node: Node) -> None:
         """Write what a reduction is before the first piece."""
@@ -355,8 +342,10 @@ def _computed(wanted: list[Node], kept: set[int]) -> list[Node]:
     return [node for node in nodes if id(node) in live]
 
 
-def _places(output: Output) -> list[Share] | None:
-    """List what of a gradient goes to single elements, if all goes to extrema."""
-    found = shares(output.node) if output.onto == Grid.ELEMENT else None
-    extrema = found and all(place.op in ("argmax", "argmin") for place, _ in found)
-    return found if extrema else None
+def _place_compared(node: Node) -> Node | None:
+    """Give the place of an extremum that a node compares each element's place with."""
+    ops = [arg.op for arg in node.args]
+    if node.op != "eq" or "tap" not in ops:
+        return None
+    other = node.args[1 - ops.index("tap")]
+    return other if other.op in ("argmax", "argmin") else None
