@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from tests.backends.samples import ALL, arrays, gradient, special
 
 from flexpool.backends import interpret, numba_cpu
 from flexpool.backends.numba_cpu import launch
@@ -11,7 +12,6 @@ from flexpool.backends.numba_cpu.whole import SHORT, is_wholesale
 from flexpool.backends.task import Task, geometry
 from flexpool.declare import operator
 from flexpool.window import adaptive_window, window
-from tests.backends.samples import ALL, arrays, gradient, special
 
 BATCH = (2, 3)
 LENGTHS = (1, 2, 15, 16, 17, 31, 33, 49, 64, 65, 100, 1023, 1025, 5000)

@@ -56,7 +56,7 @@ class _Line:
         return self.builder.load(self._address(at), align=self.size)
 
     def load_present(self, at: Any, present: Any, otherwise: Any) -> Any:
-        """Read those numbers of a vector that are present, and have another in place of the rest."""
+        """Read the numbers of a vector that are present; the rest are those of another."""
         suffix = "f32" if isinstance(self.scalar, ir.FloatType) else "f64"
         kinds = [self.vector.as_pointer(), _NUMBER, self.mask, self.vector]
         function = cgutils.get_or_insert_function(

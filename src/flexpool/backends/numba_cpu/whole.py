@@ -78,8 +78,8 @@ class Whole:
         self.graph, self.names, self.writer = graph, names, writer
         self.short = shape.whole == "short"
         self.vector = CACHE_LINE // np.dtype(shape.dtype).itemsize
-        self.numbers = stages_of(graph)
-        self.stages = [self._stage(i) for i in range(max(self.numbers.values(), default=0) + 1)]
+        self.order = stages_of(graph)
+        self.stages = [self._stage(i) for i in range(max(self.order.values(), default=0) + 1)]
         self.rows: dict[str, int] = {}
         self._share_out()
         self.leaves = [
@@ -92,14 +92,14 @@ class Whole:
         if any(node.op == "tap" for stage in self.stages for node in stage.nodes):
             self._add_row("tap")
 
-    def _stage(self, number: int) -> _Stage:
+    def _stage(self, order: int) -> _Stage:
         nodes, outputs = self.graph.nodes(), self.graph.outputs
         return _Stage(
-            [n for n in nodes if n.op in REDUCTIONS and self.numbers[id(n.args[0])] == number],
+            [n for n in nodes if n.op in REDUCTIONS and self.order[id(n.args[0])] == order],
             [
                 output
                 for output in outputs
-                if output.onto.inside and self.numbers[id(output.node)] == number
+                if output.onto.inside and self.order[id(output.node)] == order
             ],
         )
 
@@ -149,8 +149,8 @@ class Whole:
         """Write the work for one plane; ``known`` are the nodes that have their values already."""
         if self.short:
             self._write_lines(self.leaves)
-        for number, stage in enumerate(self.stages):
-            self._write_values(number, known)
+        for order, stage in enumerate(self.stages):
+            self._write_values(order, known)
             self._write_stage(stage)
         for output in self.graph.outputs:
             value = self._argument(output.node)
@@ -161,10 +161,10 @@ class Whole:
 
     # What is the same for the whole plane.
 
-    def _write_values(self, number: int, known: set[int]) -> None:
+    def _write_values(self, order: int, known: set[int]) -> None:
         """Write what can be computed before a stage."""
         for node in self.graph.nodes():
-            if node.grid.inside or self.numbers[id(node)] != number or id(node) in known:
+            if node.grid.inside or self.order[id(node)] != order or id(node) in known:
                 continue
             if node.op not in ("constant", *REDUCTIONS):
                 self.writer.line(f"{self.names[node]} = {self._value(node)}")
