@@ -27,25 +27,30 @@ from numba.extending import intrinsic, overload
 from numba.np import arrayobj
 
 from flexpool.backends import philox
+from flexpool.backends.numba_extrema import largest, place_of, smallest
 
 __all__ = [
     "add",
     "add_row",
     "aligned",
+    "bring",
     "choose",
     "exp",
     "expm1",
     "fetch_ahead",
     "floor",
     "index_of",
+    "largest",
     "log",
     "log1p",
+    "place_of",
     "power",
     "row",
     "row_or",
     "row_with_edges",
     "sigmoid",
     "sign",
+    "smallest",
     "sqrt",
     "stream",
     "strided",
@@ -475,6 +480,16 @@ def stream(onto: Any, line: Any, count: Any) -> Any:
         _stream_cache_line(onto, line, i)
     for i in range(last, count):
         onto[i] = line[i]
+
+
+@njit(error_model="numpy")
+def bring(onto: Any, line: Any, count: Any, streamed: Any) -> None:
+    """Copy a line to where it belongs, past the caches if that is better."""
+    if streamed:
+        stream(onto, line, count)
+    else:
+        for i in range(count):
+            onto[i] = line[i]
 
 
 @_intrinsic

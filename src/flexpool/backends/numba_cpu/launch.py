@@ -15,7 +15,7 @@ from flexpool.backends.numba_cpu.neighbours import has_neighbours
 from flexpool.backends.numba_cpu.packed import packs
 from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
-from flexpool.backends.numba_cpu.separable import is_separable
+from flexpool.backends.numba_cpu.whole import SHORT, is_wholesale
 from flexpool.backends.numba_math import CACHE_LINE
 from flexpool.backends.task import Geometry, Task, geometry
 from flexpool.ir import Graph, Grid, Node, Output
@@ -28,6 +28,8 @@ Array = np.ndarray[Any, Any]
 _SLOW = ("exp", "log", "pow", "tanh", "sigmoid", "rank")
 _LONG = 4  # times as long as a sum takes
 
+_LINE = AdaptiveWindow((1,))  # one window over all that one dimension has
+
 LARGE = 16 << 20  # bytes from which on an array is not found in the caches
 LONG_LINE = 6 * CACHE_LINE  # bytes from which on processors do not foresee the next line
 
@@ -39,6 +41,8 @@ def available() -> str | None:
 
 def source(task: Task, channels_last: bool = False) -> str:
     """Give the source of a task's kernel, to be read."""
+    if not channels_last:
+        task = _as_line(task) or task
     return program(task.graph, _shape(task, channels_last)).text
 
 
@@ -71,7 +75,15 @@ def _shape(task: Task, last: bool) -> Shape:
         shape,
         packed=packs(task.graph, shape, task.batch[1]),
         neighbours=has_neighbours(task.graph, shape, windows),
+        whole=_whole(task, last),
     )
+
+
+def _whole(task: Task, last: bool) -> str:
+    """Say of a line that is one window whether it is short or long; of anything else, nothing."""
+    if last or task.geometry.window != _LINE or not is_wholesale(task.graph):
+        return ""
+    return "short" if task.geometry.positions <= SHORT else "long"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -81,12 +93,11 @@ def _as_line(task: Task) -> Task | None:
     A plane of 7 by 7 is then a loop of 49, not seven of 7, which are too short for vectors.
     """
     where = task.geometry
-    if where.dimensions == 1 or not where.inside or where.extent != where.sizes:
+    if where.window == _LINE or not where.inside or where.extent != where.sizes:
         return None
-    if is_separable(task.graph, shape_of(task, channels_last=False)):
+    if not is_wholesale(task.graph) and where.dimensions == 1:
         return None
-    elements = math.prod(where.sizes)
-    return Task(task.graph, geometry(AdaptiveWindow((1,)), (elements,)), task.batch, task.dtype)
+    return Task(task.graph, geometry(_LINE, (where.positions,)), task.batch, task.dtype)
 
 
 def _flat(array: Array) -> Array:
@@ -126,7 +137,8 @@ def _launch(task: Task, last: bool) -> _Launch:
     place = {name: i for i, name in enumerate(names)}
     known: dict[str, Any] = {**_places(task.geometry), "channels": task.batch[1]}
     # Windows that lie inside and tile the input write each element once; else they add to zeros.
-    known["cleared"] = not (made.unrolled and _tiles(task.geometry))
+    once = shape.whole or (made.unrolled and _tiles(task.geometry))
+    known["cleared"] = not once
     known["distant"] = _is_distant(task)
     known["streamed"] = not known["cleared"] and _is_streamed(task, last)
     nodes = sorted(task.graph.leaves().items())

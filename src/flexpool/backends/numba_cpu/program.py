@@ -15,6 +15,7 @@ from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, by_rows, sign
 from flexpool.backends.numba_cpu.rolled import Rolled
 from flexpool.backends.numba_cpu.rows import Rows
 from flexpool.backends.numba_cpu.separable import Separable, is_separable
+from flexpool.backends.numba_cpu.whole import Whole
 from flexpool.ir import Graph, Grid, text
 
 __all__ = ["Program", "program"]
@@ -24,6 +25,7 @@ _FUNCTIONS = (
     "add",
     "add_row",
     "aligned",
+    "bring",
     "choose",
     "copy_exactly",
     "copy_lanes",
@@ -32,15 +34,18 @@ _FUNCTIONS = (
     "fetch_ahead",
     "floor",
     "index_of",
+    "largest",
     "log",
     "log1p",
     "pack",
+    "place_of",
     "power",
     "row",
     "row_or",
     "row_with_edges",
     "sigmoid",
     "sign",
+    "smallest",
     "sqrt",
     "stream",
     "strided",
@@ -107,6 +112,7 @@ def _title(graph: Graph, shape: Shape) -> str:
     layout = "channels last" if shape.channels_last else "planes"
     layout += ", few" if shape.packed else ""
     layout += ", neighbours" if shape.neighbours else ""
+    layout += f", {shape.whole} lines" if shape.whole else ""
     lines.append(f"window {window}{stride}, {shape.dtype}, {layout}")
     return "\n".join(line.replace("\\", "") for line in lines)
 
@@ -132,7 +138,9 @@ class _Kernel:
             self.rows = Neighbours(graph, shape, names, writer)
 
     def write(self) -> None:
-        if self.shape.channels_last:
+        if self.shape.whole:
+            self._write_whole()
+        elif self.shape.channels_last:
             self._write_images()
         else:
             self._write_planes()
@@ -151,6 +159,12 @@ class _Kernel:
         else:
             self._open_rows(last + 1)
             self.rolled.write(known)
+
+    def _write_whole(self) -> None:
+        whole = Whole(self.graph, self.shape, self.names, self.writer)
+        whole.write_buffers()
+        self._open_items("p")
+        whole.write_plane(self._write_channel_values())
 
     def _open_items(self, letter: str) -> None:
         """Open the loop over planes or images, or over some rows of windows in some of them."""
