@@ -473,12 +473,12 @@ def _sliding(
     parameters: dict[str, Any],
     indices: bool = False,
 ) -> Any:
-    if backend == "auto" and seed is None and not indices and _is_tensor(x):
-        theirs = _by_torch(x, operator, where, dimensions, parameters)
-        if theirs is not None:
-            return theirs
     ops = _library_of(x)
     count = _dimensions(x, dimensions, where[0])
+    if backend == "auto" and seed is None and not indices and _is_tensor(x):
+        theirs = _by_torch(x, "called_with", operator, count, where, parameters)
+        if theirs is not None:
+            return theirs
     plain, arrays = _sorted(operator, parameters)
     where, plain = ops.settled((where, plain))
     spec = calls.sliding_spec(operator, count, where, plain, tuple(arrays), backend)
@@ -488,27 +488,21 @@ def _sliding(
 
 
 def _by_torch(
-    x: Any,
-    operator: Any,
-    where: tuple[Any, ...],
-    dimensions: int | None,
-    parameters: dict[str, Any],
+    x: Any, find: str, operator: Any, dimensions: int, where: tuple[Any, ...], parameters: Any
 ) -> Any:
     """Leave a small tensor to PyTorch where that computes the same sooner; else give None.
 
     What is wrong with a call is said by whoever is asked next.
+
+    Args:
+        x: the input.
+        find: the function of :mod:`flexpool.torch_small` that knows PyTorch's way.
+        operator, dimensions, where, parameters: what that is to be asked.
     """
     if sys.modules["torch"].compiler.is_compiling():
         return None
-    torch_small = _torch_small()
-    if dimensions is None:
-        kernel_size = where[0]
-        whole = isinstance(kernel_size, tuple | list)
-        dimensions = len(kernel_size) if whole else x.ndim - 2
-    if x.ndim - dimensions not in (1, 2):
-        return None
     try:
-        theirs = torch_small.called_with(operator, dimensions, *where, **parameters)
+        theirs = getattr(_torch_small(), find)(operator, dimensions, *where, **parameters)
         return theirs(x) if theirs is not None and theirs.is_sooner(x) else None
     except (FlexpoolError, TypeError, RuntimeError):
         return None
@@ -533,6 +527,11 @@ def _adaptive(
 ) -> Any:
     ops = _library_of(x)
     count = _dimensions(x, dimensions, output_size)
+    if backend == "auto" and seed is None and _is_tensor(x):
+        asked = (operator, count, (output_size,), parameters)
+        theirs = _by_torch(x, "adaptive_called_with", *asked)
+        if theirs is not None:
+            return theirs
     plain, arrays = _sorted(operator, parameters)
     size, plain = ops.settled((output_size, plain))
     spec = calls.adaptive_spec(operator, count, size, plain, tuple(arrays), backend)

@@ -16,10 +16,18 @@ import torch
 from torch import Tensor
 
 from flexpool import calls, sooner
-from flexpool.declare import Option, as_operator, operators
+from flexpool.declare import Operator, as_operator, operators
 from flexpool.window import AdaptiveWindow, Window
 
-__all__ = ["FEW", "MOST", "Theirs", "by_torch", "called_with", "nothing_handed_over"]
+__all__ = [
+    "FEW",
+    "MOST",
+    "Theirs",
+    "adaptive_called_with",
+    "by_torch",
+    "called_with",
+    "nothing_handed_over",
+]
 
 # As many elements as PyTorch is surely faster for, with and without a backward pass.
 FEW = 16_384
@@ -113,8 +121,10 @@ class Theirs:
         self, shape: tuple[int, ...], strides: tuple[int, ...], trained: bool, threads: int
     ) -> bool:
         dimensions = self.window.dimensions
+        if isinstance(self.window, AdaptiveWindow):
+            return set(self.window.output_size) == {1}  # one sum in a row, which PyTorch does well
         layout = sooner.layout(tuple(shape), strides, dimensions)
-        if layout is None or not isinstance(self.window, Window):
+        if layout is None:
             return False
         if layout == "planes" and not self.equal_on_planes:
             return False
@@ -139,12 +149,24 @@ def called_with(operator: object, dimensions: int, *where: Any, **plain: Any) ->
         TypeError: if one cannot be looked up, such as a list.
     """
     chosen, given = as_operator(operator), tuple(plain.items())
-    call = calls.call_of(calls.sliding_spec(chosen, dimensions, where, given, (), "auto"))
-    if operators().get(chosen.name) is not chosen:
+    spec = calls.sliding_spec(chosen, dimensions, where, given, (), "auto")
+    return _of_call(chosen, calls.call_of(spec))
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def adaptive_called_with(
+    operator: object, dimensions: int, output_size: Any, **plain: Any
+) -> Theirs | None:
+    """Give the same for an adaptive pooling."""
+    chosen, given = as_operator(operator), tuple(plain.items())
+    spec = calls.adaptive_spec(chosen, dimensions, output_size, given, (), "auto")
+    return _of_call(chosen, calls.call_of(spec))
+
+
+def _of_call(operator: Operator, call: calls.Call) -> Theirs | None:
+    if operators().get(operator.name) is not operator:
         return None
-    arguments = chosen.arguments.items()
-    options = {n: a.default for n, a in arguments if isinstance(a, Option)} | plain
-    return by_torch(chosen.name, call.window, tuple(options.items()))
+    return by_torch(operator.name, call.window, tuple(call.options.items()))
 
 
 @functools.lru_cache(maxsize=1024, typed=True)

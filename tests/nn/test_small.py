@@ -34,11 +34,12 @@ def handed(monkeypatch):
         original(self, operator, window, options, call, arguments)
 
     monkeypatch.setattr(Theirs, "__init__", noted)
-    for cached in (torch_small.by_torch, torch_small.called_with):
-        cached.cache_clear()
+    cached = (torch_small.by_torch, torch_small.called_with, torch_small.adaptive_called_with)
+    for function in cached:
+        function.cache_clear()
     yield calls
-    for cached in (torch_small.by_torch, torch_small.called_with):
-        cached.cache_clear()
+    for function in cached:
+        function.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ PLAIN = (("count_include_pad", True), ("divisor_override", None))
         ("avg", window(2, 2), PLAIN, torch.zeros(4, 4, 8, 8), True),
         ("avg", window(2, 3, 2, 1), PLAIN, torch.zeros(4, 4, 8, 8), False),
         ("avg", window(2, 6), PLAIN, torch.zeros(4, 4, 12, 12), False),
-        ("avg", adaptive_window(2, 1), PLAIN, torch.zeros(4, 4, 8, 8), False),
+        ("avg", adaptive_window(2, 2), PLAIN, torch.zeros(4, 4, 8, 8), False),
         ("max", window(2, 2), (), torch.zeros(4, 4, 8, 16)[..., ::2], False),
     ],
 )
@@ -134,6 +135,12 @@ def test_more_are_handed_over_by_rule_if_equal_to_the_bit(
         assert theirs.is_sooner(x) == (equal and not worth)
     monkeypatch.setattr(torch_small, "MOST", 500)
     assert not theirs.is_sooner(x)
+
+
+def test_averages_of_whole_maps_are_handed_over_whatever_the_rule(monkeypatch):
+    monkeypatch.setattr(sooner, "is_worth", lambda *_: True)
+    assert by_torch("avg", adaptive_window(2, 1), PLAIN).is_sooner(torch.zeros(4, 4, 8, 8))
+    assert not by_torch("avg", adaptive_window(2, 1), PLAIN).is_sooner(torch.zeros(20, 80, 8, 8))
 
 
 def test_averages_handed_over_by_rule_have_the_same_order(handed):
@@ -210,6 +217,10 @@ def _largest(x):
         (lambda x, **k: flexpool.avg_pool(x, 2, padding=1, count_include_pad=False, **k), ["avg"]),
         (lambda x, **k: flexpool.pool(x[0], "avg", 2, dimensions=1, **k), ["avg"]),
         (lambda x, **k: flexpool.pool(x[0, 0], "max", 3, axes=(0, 1), **k), ["max"]),
+        (lambda x, **k: flexpool.global_pool(x, "avg", **k), ["avg"]),
+        (lambda x, **k: flexpool.adaptive_pool(x, "avg", (2, 1), **k), ["avg"]),
+        (lambda x, **k: flexpool.adaptive_pool(x, "avg", (2, None), **k), []),
+        (lambda x, **k: flexpool.global_pool(x, "max", **k), []),
         (lambda x, **k: flexpool.max_pool(x, [2, 2], **k), []),  # a list cannot be looked up
         (lambda x, **k: flexpool.soft_pool(x, 2, **k), []),
         (lambda x, **k: flexpool.avg_pool(x, 2, dilation=2, **k), []),

@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: F401 - torch.jit.script looks it up her
 from torch import Tensor, nn
 
 from flexpool.drop_in import rules
-from flexpool.drop_in.functions import instead_of, of_module
+from flexpool.drop_in.functions import FUNCTIONS, of_module
 
 __all__ = ["FASTER", "NAMES", "PLAIN"]
 
@@ -30,21 +30,27 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 NAMES = tuple(f"{family}{dimensions}d" for family in _ARGUMENTS for dimensions in (1, 2, 3))
 
 
+def _left_to_torch(*arguments: object) -> None:
+    """Answer for a function that flexpool never takes over."""
+
+
 def _made(name: str) -> type[nn.Module]:
     base: type[nn.Module] = getattr(nn, name)
     arguments = _ARGUMENTS[name[:-2]]
     if name in ("AvgPool2d", "AvgPool3d"):
         arguments = (*arguments, "divisor_override")
-    plain = of_module(name, with_indices=False)
-    with_indices = of_module(name, with_indices=True) if "Max" in name else plain
+    plain = FUNCTIONS[of_module(name, with_indices=False)]
+    with_indices = plain
+    if "Max" in name:
+        with_indices = FUNCTIONS.get(of_module(name, with_indices=True), _left_to_torch)
 
     # torch.jit.script reads the source of what is wrapped, PyTorch's own.
     @functools.wraps(base.forward)
     def forward(self: nn.Module, input: Tensor) -> Any:
         if not rules.takes(input):
             return base.forward(self, input)
-        called = with_indices if getattr(self, "return_indices", False) else plain
-        instead = instead_of(called, (input, *[getattr(self, a) for a in arguments]), {})
+        asked = with_indices if getattr(self, "return_indices", False) else plain
+        instead = asked(input, *[getattr(self, name) for name in arguments])
         return base.forward(self, input) if instead is None else instead()
 
     contents = {

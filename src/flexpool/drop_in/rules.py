@@ -16,9 +16,8 @@ __all__ = ["LEAST_ELEMENTS", "takes"]
 _TYPES = (Tensor, torch.nn.Parameter)
 _DTYPES = (torch.float32, torch.float64)
 
-
 # A call on fewer elements is left at once, so that it costs next to nothing to have asked.
-LEAST_ELEMENTS = 4096
+LEAST_ELEMENTS = 16_384
 
 
 def takes(x: Any) -> bool:
