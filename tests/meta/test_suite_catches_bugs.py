@@ -270,5 +270,6 @@ def test_a_bug_makes_the_tests_fail(name, planting):
 def test_what_a_kernel_leaves_out_is_nan(planting):
     """In every run, not only where the memory happens to hold something else than the result."""
     planting(InKernel("out_y_r[j] = max_1", "pass"))
-    y = running.along_a_line("max", [1.0, 2.0]).value("numba_cpu")
+    line = np.array([[[1.0, 2.0, 3.0, 4.0]]])
+    y = running.Call("max", line, running.Windows(1, 2, 2)).value("numba_cpu")
     assert np.isnan(y).all()

@@ -142,7 +142,9 @@ def test_special_values(name, values, backend, dtype):
             continue
         window = np.array(SPECIAL[values]).astype(dtype).astype(np.float64)
         clipped = 2 if len(window) == 1 else 0  # then all but one position are padding
-        call = Call(name, window[None, None], Windows(1, 4, 2, clipped), settings)  # as "line"
+        # Else an element lies beside the window: whole planes have test_whole_planes.py.
+        line = window if clipped else np.append(window, 1.0)
+        call = Call(name, line[None, None], Windows(1, 4, 2, clipped), settings)  # as "line"
         gy = call.gy()
         y, derivatives = call.expected(gy)
         largest = np.abs(window[np.isfinite(window)]).max(initial=0)
