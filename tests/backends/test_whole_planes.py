@@ -1,11 +1,12 @@
 """Windows that are whole planes: worked off as lines, in vectors, by stages."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
-from tests.backends.samples import ALL, arrays, gradient, special
 
+from backends.samples import ALL, arrays, gradient, special
 from flexpool.backends import interpret, numba_cpu
 from flexpool.backends.numba_cpu import launch
 from flexpool.backends.numba_cpu.whole import SHORT, is_wholesale
@@ -67,14 +68,29 @@ def line(length):
     return geometry(adaptive_window(1, 1), (length,))
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("name", OPERATORS)
+def heavy_unless(quick, cases):
+    """Leave to ``make test-all`` what compiles kernels much like those of other cases."""
+    return [pytest.param(*c, marks=[] if quick(*c) else pytest.mark.heavy) for c in cases]
+
+
+@pytest.mark.parametrize(
+    ("name", "length"),
+    heavy_unless(
+        lambda name, length: length <= SHORT or name in ("max", "avg", "soft", "mixed", "gated"),
+        itertools.product(OPERATORS, LENGTHS),
+    ),
+)
 def test_lines_are_as_the_interpreter_has_them(name, length):
     compare(name, line(length), "float32")
 
 
-@pytest.mark.parametrize("length", [3, 49, 5000])
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize(
+    ("name", "length"),
+    heavy_unless(
+        lambda name, length: name in ("lip", "stochastic", "relative") and length <= SHORT,
+        itertools.product(FEW, [3, 49, 5000]),
+    ),
+)
 def test_other_formulas_are_as_the_interpreter_has_them(name, length):
     compare(name, line(length), "float32")
 
