@@ -39,6 +39,8 @@ MOST = 500_000
 # Averages of that many elements are summed in the same order by both.
 _SAME_ORDER = 32
 
+_MOST_KNOWN = 64  # kinds of calls of which is remembered who computes them
+
 _DTYPES = (torch.float32, torch.float64)
 _MAX = (torch.max_pool1d, torch.max_pool2d, torch.max_pool3d)
 _AVG = (torch.avg_pool1d, torch._C._nn.avg_pool2d, torch._C._nn.avg_pool3d)
@@ -72,7 +74,7 @@ class Theirs:
         arguments: of the function, after the input.
     """
 
-    __slots__ = ("_known", "arguments", "asked", "equal_on_planes", "function", "kind", "window")
+    __slots__ = ("_known", "arguments", "asked", "function", "window")
 
     def __init__(
         self,
@@ -84,9 +86,6 @@ class Theirs:
     ) -> None:
         self.asked = (operator, window, options)
         self.window, self.function, self.arguments = window, function, arguments
-        self.kind = ("adaptive " if isinstance(window, AdaptiveWindow) else "") + operator
-        few = isinstance(window, Window) and math.prod(window.kernel_size) <= _SAME_ORDER
-        self.equal_on_planes = operator == "max" or (sooner.is_disjoint(window) and few)
         self._known: dict[Any, bool] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -113,7 +112,8 @@ class Theirs:
         seen = (x.shape, x.stride(), trained, torch.get_num_threads())
         known = self._known.get(seen)
         if known is None:
-            self._known.clear()  # a call in a loop repeats the last; nothing piles up
+            if len(self._known) >= _MOST_KNOWN:  # all modules alike share this
+                self._known.clear()
             known = self._known[seen] = self._decided(*seen)
         return known
 
@@ -126,12 +126,14 @@ class Theirs:
         layout = sooner.layout(tuple(shape), strides, dimensions)
         if layout is None:
             return False
-        if layout == "planes" and not self.equal_on_planes:
+        operator, disjoint = self.asked[0], sooner.is_disjoint(self.window)
+        same_order = disjoint and math.prod(self.window.kernel_size) <= _SAME_ORDER
+        if layout == "planes" and operator == "avg" and not same_order:
             return False
         outputs = self.window.output_shape(tuple(shape[-dimensions:]))
         work = math.prod((*shape[:-dimensions], *outputs, *self.window.kernel_size)) / threads
-        kind = sooner.Kind(self.kind, dimensions, layout)
-        return not sooner.is_worth(kind, trained, sooner.is_disjoint(self.window), work)
+        kind = sooner.Kind(operator, dimensions, layout)
+        return not sooner.is_worth(kind, trained, disjoint, work)
 
 
 @functools.lru_cache(maxsize=1024, typed=True)

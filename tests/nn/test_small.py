@@ -137,6 +137,18 @@ def test_more_are_handed_over_by_rule_if_equal_to_the_bit(
     assert not theirs.is_sooner(x)
 
 
+def test_the_rule_is_asked_once_for_each_shape(monkeypatch):
+    """Modules of one net that are alike share what is known, and take turns."""
+    asked = []
+    monkeypatch.setattr(sooner, "is_worth", lambda *about: asked.append(about) or True)
+    theirs = by_torch("max", window(2, 2), ())
+    theirs._known.clear()
+    for _ in range(3):
+        for size in (8, 10):
+            theirs.is_sooner(torch.zeros(4, 4, size, size))
+    assert len(asked) == 2
+
+
 def test_averages_of_whole_maps_are_handed_over_whatever_the_rule(monkeypatch):
     monkeypatch.setattr(sooner, "is_worth", lambda *_: True)
     assert by_torch("avg", adaptive_window(2, 1), PLAIN).is_sooner(torch.zeros(4, 4, 8, 8))
