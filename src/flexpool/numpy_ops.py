@@ -10,6 +10,7 @@ import numpy as np
 
 from flexpool import calls
 from flexpool.backends.choice import backend_for
+from flexpool.backends.formats import Named, Types
 from flexpool.calls import Call, Plan, call_of, place_table
 from flexpool.errors import DtypeError, expected
 from flexpool.leaves import as_leaves, as_seed, summed_to
@@ -52,16 +53,13 @@ def _forward(
     compute = compute_type(x.dtype, known.selects)
     if known.selects:
         _check_exact(x)
-    x4 = _plain(x if batched else x[None], compute)
+    x4 = x if batched else x[None]
     leaves = {"x": x4, **_leaves(arrays, known.grids, spec, x4, batched, compute)}
     if plan.random:
         leaves |= plan.seeds(_drawn(seed))
-    results = run(call, plan, x4.shape, compute, leaves)
-    dtype = result_type(x.dtype, known.selects)
-    return {
-        name: as_type(result if batched else result[0], result.dtype if name == "tap" else dtype)
-        for name, result in results.items()
-    }
+    types = {"y": result_type(x.dtype, known.selects)}
+    results = run(call, plan, x4.shape, compute, leaves, types)
+    return results if batched else {name: result[0] for name, result in results.items()}
 
 
 def _leaves(
@@ -102,12 +100,12 @@ def compute_type(dtype: np.dtype[Any], selects: bool) -> str:
     if dtype.kind == "f":
         if dtype.itemsize > 8:
             instead = "Convert it: x.astype(np.float64)."
-            raise DtypeError(expected("x", "to have at most 64 bits", _named(dtype), instead))
+            raise DtypeError(expected("x", "to have at most 64 bits", Named(dtype), instead))
         return "float64" if dtype.itemsize == 8 else "float32"
     if dtype.kind in "iub":
         return "float32" if selects and dtype.itemsize <= 2 else "float64"
     instead = "Convert it: x.astype(np.float32)."
-    raise DtypeError(expected("x", "to hold real numbers", _named(dtype), instead))
+    raise DtypeError(expected("x", "to hold real numbers", Named(dtype), instead))
 
 
 def result_type(dtype: np.dtype[Any], selects: bool) -> np.dtype[Any]:
@@ -122,28 +120,6 @@ def result_type(dtype: np.dtype[Any], selects: bool) -> np.dtype[Any]:
     return np.dtype(compute_type(dtype, selects))
 
 
-def as_type(result: Array, dtype: np.dtype[Any]) -> Array:
-    """Bring a result into its type; of whole numbers, inf is the largest and -inf the smallest.
-
-    Raises:
-        DtypeError: if it is to be whole and a window without elements gave NaN.
-    """
-    if dtype.kind not in "iub" or result.dtype.kind != "f":
-        return result.astype(dtype, copy=False)
-    finite = np.isfinite(result)
-    if finite.all():
-        return result.astype(dtype)
-    if np.isnan(result).any():
-        rule = "to be floating point where a window has no elements"
-        instead = "Convert it: x.astype(np.float32)."
-        raise DtypeError(expected("x", rule, _named(dtype), instead))
-    whole = np.where(finite, result, 0).astype(dtype)
-    info: Any = np.iinfo(np.uint8 if dtype.kind == "b" else dtype)
-    whole[result == np.inf] = info.max
-    whole[result == -np.inf] = info.min
-    return whole
-
-
 def _check_exact(x: Array) -> None:
     if x.dtype.kind not in "iu" or x.dtype.itemsize < 8 or x.size == 0:
         return
@@ -153,27 +129,35 @@ def _check_exact(x: Array) -> None:
         raise DtypeError(expected("x", "to hold whole numbers of at most 2**53", got))
 
 
-class _named:  # noqa: N801 - reads as a word
-    """Show a type in a message without quotes."""
-
-    def __init__(self, dtype: object) -> None:
-        self.dtype = dtype
-
-    def __repr__(self) -> str:
-        return str(self.dtype)
-
-
 def run(
-    call: Call, plan: Plan, shape: tuple[int, ...], dtype: str, leaves: dict[str, Any]
+    call: Call,
+    plan: Plan,
+    shape: tuple[int, ...],
+    dtype: str,
+    leaves: dict[str, Any],
+    types: Types,
 ) -> dict[str, Array]:
-    """Run a graph; an empty batch needs no backend."""
+    """Run a graph; an empty batch needs no backend.
+
+    Args:
+        call, plan: what to run.
+        shape: of x, with its images and channels.
+        dtype: to compute in.
+        leaves: the arrays by name, of any type.
+        types: of the results by name, where they are of another type than ``dtype``.
+    """
     made = calls.task(call, plan, shape, dtype)
     module = backend_for(call.backend, "cpu")
     if math.prod(shape[:2]) == 0 or math.prod(made.geometry.output_shape) == 0:
-        return {o.name: np.zeros(calls.result_shape(o, made), dtype) for o in plan.graph.outputs}
+        return {
+            o.name: np.zeros(calls.result_shape(o, made), types.get(o.name, dtype))
+            for o in plan.graph.outputs
+        }
     constants = calls.constants(call, plan, shape[2:], dtype)
-    results: dict[str, Array] = module.run(made, {**constants, **leaves})
-    return {name: result.astype(dtype, copy=False) for name, result in results.items()}
+    plain = all(leaf.dtype == dtype for leaf in leaves.values() if isinstance(leaf, np.ndarray))
+    given = {**constants, **leaves}
+    results: dict[str, Array] = module.run(made, given, None if plain else types)
+    return {n: a.astype(types.get(n, dtype), copy=False) for n, a in results.items()}
 
 
 def pool_backward(
@@ -187,19 +171,21 @@ def pool_backward(
     """Run a call's gradient; each has the shape of what it belongs to."""
     if x.dtype.kind != "f":
         instead = "Convert it: x.astype(np.float32)."
-        raise DtypeError(expected("x", "to be floating point", _named(x.dtype), instead))
+        raise DtypeError(expected("x", "to be floating point", Named(x.dtype), instead))
     call = call_of(spec)
     batched = x.ndim == call.window.dimensions + 2
     known = calls.facts(spec)
     seed = as_seed(seed, known)
     plan = call.gradient(wanted)
     compute = compute_type(x.dtype, selects=False)
-    x4 = _plain(x if batched else x[None], compute)
+    x4 = x if batched else x[None]
     leaves = {"x": x4, **_leaves(arrays, known.grids, spec, x4, batched, compute)}
-    leaves["grad_y"] = _plain(grad_y if batched else grad_y[None], compute)
+    grad_y = grad_y if grad_y.dtype == x.dtype else _plain(grad_y, compute)
+    leaves["grad_y"] = grad_y if batched else grad_y[None]
     if plan.random:
         leaves |= plan.seeds(_drawn(seed))
-    results = run(call, plan, x4.shape, compute, leaves)
+    types = {"x": x.dtype.newbyteorder("=")}
+    results = run(call, plan, x4.shape, compute, leaves, types)
     own = {"x": x, **arrays}
     shapes = calls.argument_shapes(call, {n: a.shape for n, a in own.items()}, x4.shape[2:])
     return {

@@ -19,8 +19,11 @@ from flexpool.leaves import as_leaves, as_seed, summed_to
 
 __all__ = ["pool", "pool_backward", "pool_with_indices", "settled"]
 
-_SMALL = (torch.uint8, torch.int8, torch.int16, torch.bool)
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_WHOLE = (
+    *(torch.bool, torch.uint8, torch.int8, torch.int16),
+    *(torch.int32, torch.uint16, torch.uint32),
+)
 
 
 def pool(x: Tensor, spec: str, arrays: Mapping[str, Any], seed: Any) -> Tensor:
@@ -31,30 +34,33 @@ def pool(x: Tensor, spec: str, arrays: Mapping[str, Any], seed: Any) -> Tensor:
             return alone
     known = calls.facts(spec)
     seed = as_seed(seed, known)
-    floats, batched = _prepared(x, known.selects), _is_batched(x, spec)
-    whole = floats if batched else floats[None]
+    _check_type(x, known.selects)
+    batched = _is_batched(x, spec)
+    whole = x if batched else x[None]
     leaves = _leaves(arrays, known.grids, spec, whole, batched)
     drawn = _drawn(seed) if known.draws else None
     if _leaves_the_process() or _goes_forward():
         from flexpool import torch_export
 
-        y = torch_export.pool(whole, leaves, drawn, spec)
+        y = torch_export.pool(_as_floats(whole), leaves, drawn, spec).to(x.dtype)
     else:
         y = torch_autograd.pool(whole, leaves, drawn, spec)
-    return (y if batched else y[0]).to(x.dtype)
+    return y if batched else y[0]
 
 
 def pool_with_indices(x: Tensor, spec: str) -> tuple[Tensor, Tensor]:
     """Run max or min and find where in the input plane each result comes from, as int64."""
-    floats, batched = _prepared(x, selects=True), _is_batched(x, spec)
-    whole = floats if batched else floats[None]
+    _check_type(x, selects=True)
+    batched = _is_batched(x, spec)
+    whole = x if batched else x[None]
     if _leaves_the_process() or _goes_forward():
         from flexpool import torch_export
 
-        y, index = torch_export.pool_with_indices(whole, spec)
+        y, index = torch_export.pool_with_indices(_as_floats(whole), spec)
+        y = y.to(x.dtype)
     else:
         y, index = torch_autograd.pool_with_indices(whole, spec)
-    return (y if batched else y[0]).to(x.dtype), index if batched else index[0]
+    return (y, index) if batched else (y[0], index[0])
 
 
 def pool_backward(
@@ -68,8 +74,9 @@ def pool_backward(
     """Run a call's gradient; each has the shape of what it belongs to."""
     call, known = calls.call_of(spec), calls.facts(spec)
     seed = as_seed(seed, known)
-    floats, batched = _prepared(x, selects=False), _is_batched(x, spec)
-    whole = floats if batched else floats[None]
+    _check_type(x, selects=False)
+    batched = _is_batched(x, spec)
+    whole = x if batched else x[None]
     leaves = _leaves(arrays, known.grids, spec, whole, batched)
     named = {"x": whole, **dict(zip(arrays, leaves, strict=True))}
     plan = call.gradient(wanted)
@@ -130,19 +137,19 @@ def _is_batched(x: Tensor, spec: str) -> bool:
     return x.ndim == calls.facts(spec).dimensions + 2
 
 
-def _prepared(x: Tensor, selects: bool) -> Tensor:
-    """Bring x into a floating type in which the call is exact enough."""
+def _check_type(x: Tensor, selects: bool) -> None:
+    """Refuse a tensor for which there is no floating type in which the call is exact enough."""
     if x.layout != torch.strided:
         layout = str(x.layout).removeprefix("torch.")
         raise DtypeError(f"expected x to be a dense tensor, got {layout}. Use x.to_dense().")
-    if x.dtype in _FLOATS:
-        return x
-    if selects and x.dtype in _SMALL:
-        return x.to(torch.float32)
-    if selects and x.dtype in (torch.int32, torch.uint16, torch.uint32):
-        return x.to(torch.float64)
+    if x.dtype in _FLOATS or (selects and x.dtype in _WHOLE):
+        return
     rule = f"to be floating point, got {str(x.dtype).removeprefix('torch.')}"
     raise DtypeError(f"expected x {rule}. Convert it: x.float().")
+
+
+def _as_floats(x: Tensor) -> Tensor:
+    return x if x.dtype in _FLOATS else x.to(torch_ops.compute_type(x.dtype))
 
 
 def _leaves(

@@ -21,6 +21,7 @@ from torch.autograd import forward_ad
 
 from flexpool import calls
 from flexpool.backends.choice import backend_for
+from flexpool.backends.formats import BFLOAT16
 from flexpool.backends.task import Task, geometry
 from flexpool.calls import Call, Plan, call_of, place_table
 from flexpool.ir import Grid
@@ -46,6 +47,20 @@ _profiling = torch._C._autograd._profiler_enabled
 
 for _function in calls.CONSTANT:
     torch.compiler.assume_constant_result(_function)
+
+_HALVES = (torch.float16, torch.bfloat16)
+
+# Types whose numbers have more digits than float32.
+_DOUBLES = (torch.float64, torch.int32, torch.uint32)
+
+# Types that results may be kept in besides those that are computed in.
+_STORED = {
+    torch.float16: np.dtype(np.float16),
+    torch.bfloat16: BFLOAT16,
+    **{getattr(torch, name): np.dtype(name) for name in ("bool", "uint8", "int8", "int16")},
+    **{getattr(torch, name): np.dtype(name) for name in ("int32", "uint16", "uint32")},
+}
+_TYPES = {dtype: {"x": stored, "y": stored} for dtype, stored in _STORED.items()}
 
 LIBRARY = torch.library.Library("flexpool", "DEF")
 LIBRARY.define("pool(Tensor x, Tensor[] values, Tensor? seed, str spec) -> Tensor")
@@ -97,8 +112,7 @@ def pool_alone(x: Tensor, spec: str) -> Tensor | None:
     ready = ready_alone(x, spec)
     if ready is None or (x.requires_grad and torch.is_grad_enabled()):
         return None
-    leaves = {"x": x.detach().numpy(), **ready.missing}
-    return torch.from_numpy(ready.module.run(ready.task, leaves)["y"])
+    return _run_alone(ready, {"x": x}, "y")
 
 
 def ready_alone(x: Tensor, spec: str) -> _Ready | None:
@@ -129,9 +143,15 @@ def _gradient_alone(
     ready = _ready_gradient(spec, tuple(shape), grad_y.dtype)
     if ready is None:
         return None
-    arrays = [tensor.detach().contiguous().numpy() for tensor in tensors]
-    given = dict(zip(("grad_y", "x"), arrays, strict=False))
-    return torch.from_numpy(ready.module.run(ready.task, {**given, **ready.missing})["x"])
+    given = dict(zip(("grad_y", "x"), tensors, strict=False))
+    return _run_alone(ready, {name: tensor.contiguous() for name, tensor in given.items()}, "x")
+
+
+def _run_alone(ready: _Ready, tensors: dict[str, Tensor], name: str) -> Tensor:
+    """Compute the only result of a call, which is of the type of all its tensors."""
+    arrays = {n: _as_array(tensor.detach()) for n, tensor in tensors.items()}
+    types = _TYPES.get(next(iter(tensors.values())).dtype)
+    return _as_tensor(ready.module.run(ready.task, {**arrays, **ready.missing}, types)[name])
 
 
 def _is_usual(x: Tensor) -> bool:
@@ -169,8 +189,8 @@ def _is_unwatched() -> bool:
 
 
 def compute_type(dtype: torch.dtype) -> torch.dtype:
-    """Choose the type in which a call computes: half types are computed in float32."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
+    """Choose the type in which a call computes: one that holds all numbers of a type exactly."""
+    return torch.float64 if dtype in _DOUBLES else torch.float32
 
 
 def channels_last(x: Tensor) -> bool:
@@ -210,13 +230,15 @@ class _Ready:
 
     Attributes:
         module: the backend.
-        takes_arrays: whether that takes NumPy arrays.
+        takes_arrays: whether that takes NumPy arrays, and of any type.
+        takes_halves: whether that takes half floats as tensors.
         task: what it is to run.
         missing: the arrays that the caller left to numbers and defaults.
     """
 
     module: Any
     takes_arrays: bool
+    takes_halves: bool
     task: Task
     missing: dict[str, np.ndarray]
 
@@ -229,7 +251,8 @@ def _ready(
     name = module.__name__.rpartition(".")[2]
     task = calls.task(call, plan, shape, _name(dtype))
     missing = calls.constants(call, plan, shape[2:], _name(dtype))
-    return _Ready(module, name in ("numba_cpu", "interpret"), task, missing)
+    takes_arrays, takes_halves = name in ("numba_cpu", "interpret"), name == "triton_gpu"
+    return _Ready(module, takes_arrays, takes_halves, task, missing)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -246,11 +269,11 @@ def _ready_gradient(spec: str, shape: tuple[int, ...], dtype: torch.dtype) -> _R
 
 
 def _usual(call: Call, plan: Plan, shape: tuple[int, ...], dtype: torch.dtype) -> _Ready | None:
-    if dtype not in (torch.float32, torch.float64) or call.given or plan.random:
+    if not dtype.is_floating_point or call.given or plan.random:
         return None
     if len(shape) != call.window.dimensions + 2 or 0 in _result_shape(call, shape):
         return None
-    ready = _ready(call, plan, shape, dtype, "cpu")
+    ready = _ready(call, plan, shape, compute_type(dtype), "cpu")
     return ready if ready.takes_arrays else None
 
 
@@ -262,16 +285,41 @@ def _run(
     device: torch.device,
     leaves: dict[str, Any],
 ) -> dict[str, Tensor]:
-    """Compute a graph outside of autograd."""
-    ready = _ready(call, plan, shape, dtype, device.type)
+    """Compute a graph outside of autograd; ``dtype`` is what y, or x's gradient, is kept in."""
+    compute = compute_type(dtype)
+    ready = _ready(call, plan, shape, compute, device.type)
+    tensors = {n: leaf.detach() for n, leaf in leaves.items() if isinstance(leaf, Tensor)}
     if ready.takes_arrays:
-        arrays = {n: a.cpu().numpy() if isinstance(a, Tensor) else a for n, a in leaves.items()}
-        results = ready.module.run(ready.task, {**ready.missing, **arrays})
-        tensors = {n: torch.from_numpy(np.asarray(a)) for n, a in results.items()}
-        return tensors if device.type == "cpu" else {n: a.to(device) for n, a in tensors.items()}
+        alike = all(tensor.dtype == compute for tensor in tensors.values())
+        arrays = {n: _as_array(tensor.cpu()) for n, tensor in tensors.items()}
+        types = None if alike else _TYPES.get(dtype, {})
+        results = ready.module.run(ready.task, {**ready.missing, **leaves, **arrays}, types)
+        made = {n: _as_tensor(np.asarray(a)) for n, a in results.items()}
+        return made if device.type == "cpu" else {n: a.to(device) for n, a in made.items()}
     given = {n: torch.from_numpy(a).to(device) for n, a in ready.missing.items()}
-    found: dict[str, Tensor] = ready.module.run(ready.task, {**given, **leaves})
+    found: dict[str, Tensor]
+    if ready.takes_halves and dtype in _HALVES:
+        kept = {"x": dtype, "y": dtype}
+        found = ready.module.run(ready.task, {**given, **leaves, **tensors}, kept)
+        return found
+    plain = {n: tensor.to(compute) for n, tensor in tensors.items()}
+    found = ready.module.run(ready.task, {**given, **leaves, **plain})
     return found
+
+
+def _as_array(tensor: Tensor) -> np.ndarray:
+    """View a tensor on the CPU as an array."""
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(BFLOAT16)
+    array: np.ndarray = tensor.numpy()
+    return array
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    """View an array as a tensor."""
+    if array.dtype == BFLOAT16:
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
 
 
 def constants(
@@ -280,11 +328,6 @@ def constants(
     """Make the tensors that a graph reads and the caller left to numbers and defaults."""
     made = calls.constants(call, plan, sizes, _name(dtype))
     return {name: torch.from_numpy(array).to(device) for name, array in made.items()}
-
-
-def _computable(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    plain = tensor.detach() if tensor.requires_grad else tensor
-    return plain if plain.dtype == dtype else plain.to(dtype)
 
 
 def _seeds(plan: Plan, seed: Tensor | None) -> dict[str, Any]:
@@ -299,14 +342,14 @@ def _result_shape(call: Call, shape: tuple[int, ...]) -> tuple[int, ...]:
 def _forward(
     x: Tensor, values: Sequence[Tensor], seed: Tensor | None, call: Call, plan: Plan
 ) -> dict[str, Tensor]:
-    shape, dtype = tuple(x.shape), compute_type(x.dtype)
+    shape = tuple(x.shape)
     result = _result_shape(call, shape)
     if 0 in result:
         backend_for(call.backend, x.device.type)
+        dtype = compute_type(x.dtype)
         return {o.name: x.new_zeros(result, dtype=dtype) for o in plan.graph.outputs}
-    given = {n: _computable(v, dtype) for n, v in zip(call.given, values, strict=True)}
-    leaves = {"x": _computable(x, dtype), **given, **_seeds(plan, seed)}
-    return _run(call, plan, shape, dtype, x.device, leaves)
+    leaves = {"x": x, **dict(zip(call.given, values, strict=True)), **_seeds(plan, seed)}
+    return _run(call, plan, shape, x.dtype, x.device, leaves)
 
 
 def _pool(x: Tensor, values: Sequence[Tensor], seed: Tensor | None, spec: str) -> Tensor:
@@ -352,12 +395,9 @@ def _pool_backward(
             o.name: grad_y.new_zeros(s, dtype=dtype) for o, s in zip(outputs, shapes, strict=True)
         }
     else:
-        gradient = _computable(
-            _laid_out(grad_y.detach(), grad_y, channels_last, grad_y.dtype), dtype
-        )
-        given = {n: _computable(leaf, dtype) for n, leaf in _named(read, leaves)}
-        all_leaves = {**given, "grad_y": gradient, **_seeds(plan, seed)}
-        results = _run(call, plan, shape, dtype, grad_y.device, all_leaves)
+        laid_out = _laid_out(grad_y.detach(), grad_y, channels_last, grad_y.dtype)
+        given = {**dict(_named(read, leaves)), "grad_y": laid_out, **_seeds(plan, seed)}
+        results = _run(call, plan, shape, grad_y.dtype, grad_y.device, given)
     return [
         _laid_out(
             results[output.name],

@@ -164,6 +164,31 @@ def test_nothing_is_added_atomically():
         assert "atomic" not in triton_gpu.source(task_of(gradient(op), WINDOWS["2d-k3s2p1"]))
 
 
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["max", "soft", "boltzmann"])
+def test_half_floats_are_converted_inside(interpreter, name, half):
+    case = WINDOWS["2d-k3s2p1"]
+    leaves = {n: a.astype("float32") for n, a in arrays(ALL[name], geometry(*case), (2, 2)).items()}
+    for graph in (ALL[name].graph(), gradient(ALL[name])):
+        job = interpreter.submit(triton_worker.interpreted_halves, graph, *case, half, leaves)
+        for is_kept_so, got, wanted in job.result().values():
+            assert is_kept_so
+            # Triton's interpreter cuts bfloat16 off where its compiler rounds.
+            np.testing.assert_allclose(got, wanted, rtol=0 if half == "float16" else 2**-7)
+
+
+@pytest.mark.parametrize("half", ["fp16", "bf16"])
+def test_half_floats_compile_for_a_gpu(compiler, half):
+    case = WINDOWS["2d-k3s2p1"]
+    for graph in (find("soft").graph(), gradient(find("soft"))):
+        texts = compiler.submit(triton_worker.compiled, graph, *case, "float32", half).result()
+        for text in texts:
+            assert ".visible .entry" in text
+            assert "ld.global.b16" in text
+        assert "cvt.rn." in texts[-1]  # the result is rounded to the nearest
+        assert "st.global.b32" not in texts[-1]
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "dtype"),
     [

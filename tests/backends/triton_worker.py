@@ -11,7 +11,7 @@ from flexpool.backends import triton_gpu
 from flexpool.backends.task import Task, geometry
 from flexpool.backends.triton_gpu import launch, program
 
-__all__ = ["compiled", "interpreted", "ready"]
+__all__ = ["compiled", "interpreted", "interpreted_halves", "ready"]
 
 
 def ready(cache: str, interpret: bool) -> None:
@@ -37,8 +37,33 @@ def interpreted(graph, window, sizes, dtype, leaves) -> dict[str, np.ndarray]:
     return {name: result.numpy() for name, result in triton_gpu.run(task, tensors).items()}
 
 
-def compiled(graph, window, sizes, dtype) -> list[str]:
-    """Compile a graph's kernels for a GPU, which takes none; return their machine code's text."""
+def interpreted_halves(graph, window, sizes, half, leaves) -> dict[str, tuple]:
+    """Run a graph on half floats, and on the same numbers in float32, rounded after.
+
+    Returns:
+        for each result whether it has the type it should have, and both as numbers.
+    """
+    kind = getattr(torch, half)
+    task = Task(graph, geometry(window, sizes), leaves["x"].shape[:2], "float32")
+    halves = {name: torch.tensor(leaf).to(kind) for name, leaf in leaves.items()}
+    floats = {name: leaf.float() for name, leaf in halves.items()}
+    wanted = triton_gpu.run(task, floats)
+    got = triton_gpu.run(task, halves, {"x": kind, "y": kind})
+    return {
+        name: (
+            result.dtype == (kind if name in ("x", "y") else torch.float32),
+            result.float().numpy(),
+            wanted[name].to(result.dtype).float().numpy(),
+        )
+        for name, result in got.items()
+    }
+
+
+def compiled(graph, window, sizes, dtype, half="") -> list[str]:
+    """Compile a graph's kernels for a GPU, which takes none; return their machine code's text.
+
+    With a half type, such as "fp16", what the kernels read and give back is of that type.
+    """
     import triton
     import triton.language as tl
     from triton.backends.compiler import GPUTarget
@@ -53,6 +78,8 @@ def compiled(graph, window, sizes, dtype) -> list[str]:
             number = "*fp32" if dtype == "float32" else "*fp64"
             types = dict.fromkeys(kernel.arg_names, "i32")
             types |= {n: number for n in given if n.endswith(("_ptr", "_out", "_kept"))}
+            if half:
+                types |= {n: f"*{half}" for n in given if n.endswith(("_ptr", "_out"))}
             types |= dict.fromkeys(("BLOCK", "INDEX"), "constexpr")
             constants = {"BLOCK": launch.BLOCK, "INDEX": tl.int32}
             code = ASTSource(fn=kernel, signature=types, constexprs=constants)

@@ -19,6 +19,7 @@ from typing import Any
 from flexpool.backends import philox
 from flexpool.backends.eager_arrays import NumpyArrays
 from flexpool.backends.eager_windows import Windows
+from flexpool.backends.formats import converting
 from flexpool.backends.task import Task
 from flexpool.ir import Grid, Node, Output
 
@@ -30,6 +31,7 @@ def available() -> str | None:
     return None
 
 
+@converting
 def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Any]:
     """Compute a graph's results by name, with the library and on the device of the leaves.
 

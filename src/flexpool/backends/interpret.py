@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from flexpool.backends import philox
+from flexpool.backends.formats import converting
 from flexpool.backends.task import Geometry, Task
 from flexpool.ir import Grid, Node
 
@@ -26,6 +27,7 @@ def available() -> str | None:
     return None
 
 
+@converting
 def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Compute a graph's results by name, in float64 whatever the task's dtype."""
     nodes = task.graph.nodes()

@@ -43,8 +43,12 @@ OPTIONS: dict[str, Any] = {
     "boundscheck": False,
 }
 
-# What kernels import: Numba compiles it into them, and does not notice when it changes.
-_IMPORTED = ("numba_math.py", "numba_extrema.py", "philox.py")
+# What kernels import, with what that imports: Numba compiles it into them, and does not notice when
+# it changes.
+_IMPORTED = {
+    "numba_math": ("numba_math.py", "numba_extrema.py", "philox.py"),
+    "numba_formats": ("numba_formats.py",),
+}
 
 _log = logging.getLogger("flexpool")
 
@@ -87,22 +91,23 @@ def _stem(source: str, name: str, signature: str) -> str:
     """Name a kernel after all that its machine code depends on."""
     # repr of a set depends on the process, that of a sorted list does not.
     options = [sorted(o) if isinstance(o, set) else o for _, o in sorted(OPTIONS.items())]
-    parts = [source, signature, repr(options), *_surroundings()]
+    imported = tuple(f for module, files in _IMPORTED.items() if module in source for f in files)
+    parts = [source, signature, repr(options), *_surroundings(imported)]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"{name}_{digest[:24]}"
 
 
 @functools.cache
-def _surroundings() -> tuple[str, ...]:
+def _surroundings(imported: tuple[str, ...]) -> tuple[str, ...]:
     """Give what machine code depends on besides the kernel: imported functions and the processor.
 
     Numba tells processors apart inside one file, but two machines that share a home folder could
     write that file at the same moment.
     """
     folder = importlib.resources.files("flexpool.backends")
-    imported = (hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in _IMPORTED)
+    digests = (hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in imported)
     processor = llvmlite.binding.get_host_cpu_name()
-    return (*imported, processor, llvmlite.binding.get_host_cpu_features().flatten())
+    return (*digests, processor, llvmlite.binding.get_host_cpu_features().flatten())
 
 
 def _compiled(source: str, name: str, signature: str) -> Kernel:

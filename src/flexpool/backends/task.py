@@ -3,9 +3,12 @@
 Every backend is a module with two functions:
 
 * ``available()``: None, or the reason why it cannot run here and what to install;
-* ``run(task, leaves)``: compute the graph and return its results by name.
+* ``run(task, leaves, types=None)``: compute the graph and return its results by name.
 
-``leaves`` holds the arrays that the graph reads, by name, all of ``task.dtype``, shaped by grid:
+``leaves`` holds the arrays that the graph reads, by name, all of ``task.dtype`` unless ``types`` is
+given. Then those of elements and windows may be of any type (see :mod:`flexpool.backends.formats`;
+of tensors on a GPU: half floats), and ``types`` says of which the results are that are not of
+``task.dtype``. The arrays' shapes, by grid:
 
 =================== =========================================================
 ``ELEMENT``         (N, C, *sizes)
@@ -105,7 +108,7 @@ class Task:
         graph: forward or gradient graph.
         geometry: where the windows lie.
         batch: number of images and of channels.
-        dtype: "float32" or "float64", of all arrays.
+        dtype: "float32" or "float64", in which all is computed.
     """
 
     graph: Graph

@@ -27,7 +27,7 @@ CHUNKS_PER_THREAD = 4
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
-_here = threading.local()  # .helping is set in the threads of the pool
+_here = threading.local()  # .helping is set while a thread works on pieces
 
 
 def limit() -> int:
@@ -85,6 +85,7 @@ def _run_shared(work: Callable[[int, int], object], items: int, threads: int) ->
     errors: list[BaseException] = []
 
     def take() -> None:
+        _here.helping = True
         try:
             while left:
                 # The last piece may go between the question and the answer.
@@ -96,12 +97,10 @@ def _run_shared(work: Callable[[int, int], object], items: int, threads: int) ->
         except BaseException as error:
             errors.append(error)
             left.clear()
+        finally:
+            _here.helping = False
 
-    def help_out() -> None:
-        _here.helping = True
-        take()
-
-    helpers = _started(help_out, threads - 1)
+    helpers = _started(take, threads - 1)
     take()
     for helper in helpers:
         if not helper.cancel():
@@ -113,7 +112,7 @@ def _run_shared(work: Callable[[int, int], object], items: int, threads: int) ->
             errors.clear()  # An error that refers to itself would keep the arrays alive.
 
 
-def _started(help_out: Callable[[], None], helpers: int) -> list[Future[None]]:
+def _started(take: Callable[[], None], helpers: int) -> list[Future[None]]:
     """Ask the pool for helpers; there are fewer, or none, where no thread can be started."""
     global _pool, _pool_size
     started: list[Future[None]] = []
@@ -125,7 +124,7 @@ def _started(help_out: Callable[[], None], helpers: int) -> list[Future[None]]:
             _pool_size = helpers
         try:
             for _ in range(helpers):
-                started.append(_pool.submit(help_out))
+                started.append(_pool.submit(take))
         except RuntimeError:  # The interpreter is shutting down, or the system has no thread left.
             pass
     return started

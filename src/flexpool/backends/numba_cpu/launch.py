@@ -21,7 +21,15 @@ from flexpool.backends.task import Geometry, Task, geometry
 from flexpool.ir import Graph, Grid, Node, Output
 from flexpool.window import AdaptiveWindow, Window
 
-__all__ = ["available", "run", "source"]
+__all__ = [
+    "available",
+    "channels_last",
+    "run",
+    "source",
+    "spread_leaves",
+    "with_channels_last",
+    "writable",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -48,9 +56,9 @@ def source(task: Task, channels_last: bool = False) -> str:
 
 def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
     """Compute a graph's results by name."""
-    last = _channels_last(task.graph, leaves)
+    last = channels_last(task.graph, leaves)
     if not last and (line := _as_line(task)) is not None:
-        spread = _spread_leaves(task.graph)
+        spread = spread_leaves(task.graph)
         flat = {name: _flat(a) if name in spread else a for name, a in leaves.items()}
         found = run(line, flat)
         return {o.name: found[o.name].reshape(task.shape_of(o)) for o in task.graph.outputs}
@@ -170,21 +178,22 @@ def _compiled(graph: Graph, shape: Shape) -> tuple[Program, Callable[..., object
 
 
 @functools.lru_cache(maxsize=4096)
-def _spread_leaves(graph: Graph) -> tuple[str, ...]:
+def spread_leaves(graph: Graph) -> tuple[str, ...]:
     """Name the leaves that are as large as the input or the output."""
     spread = (Grid.ELEMENT, Grid.WINDOW)
     return tuple(n for n, a in graph.leaves().items() if a.op == "leaf" and a.grid in spread)
 
 
-def _channels_last(graph: Graph, leaves: Mapping[str, Any]) -> bool:
+def channels_last(graph: Graph, leaves: Mapping[str, Any]) -> bool:
     """Take the layout of the first array that has one."""
-    for name in _spread_leaves(graph):
+    for name in spread_leaves(graph):
         array = leaves[name]
-        return not array.flags.c_contiguous and _with_channels_last(array).flags.c_contiguous
+        return not array.flags.c_contiguous and with_channels_last(array).flags.c_contiguous
     return False
 
 
-def _with_channels_last(array: Array) -> Array:
+def with_channels_last(array: Array) -> Array:
+    """View an array with its axes as they lie in memory where the channels are last."""
     return array.transpose(0, *range(2, array.ndim), 1)  # np.moveaxis takes ten times as long
 
 
@@ -199,16 +208,16 @@ def _laid_out(array: Array, kind: str, task: Task, last: bool) -> Array:
     """Bring a leaf into the kernel's layout, without a copy where it has it."""
     if kind == "element":
         if last:
-            return _writable(_with_channels_last(array))
-        return _writable(array).reshape(-1, *array.shape[2:])
+            return writable(with_channels_last(array))
+        return writable(array).reshape(-1, *array.shape[2:])
     channels = task.batch[1]
     if kind == "channel":
-        return _writable(np.broadcast_to(array, (channels,)))
+        return writable(np.broadcast_to(array, (channels,)))
     whole = np.broadcast_to(array, (channels, array.shape[1]))
-    return _writable(whole.T if last else whole)
+    return writable(whole.T if last else whole)
 
 
-def _writable(array: Array) -> Array:
+def writable(array: Array) -> Array:
     """Numba tells arrays that may not be written apart; one kernel for both needs a copy."""
     flags = array.flags
     if flags.c_contiguous and flags.writeable:

@@ -188,9 +188,9 @@ class Kernel:
         return self.load(f"{pointer} + {place}", node, scope)
 
     def load(self, pointer: str, node: Node, scope: Scope) -> str:
-        """Write a load that touches nothing where there is nothing."""
+        """Write a load that touches nothing where there is nothing; half floats are converted."""
         mask = "exists" if self.shared(node) else f"valid{scope.suffix}"
-        return f"tl.load({pointer}, mask={mask}, other=0.0)"
+        return f"tl.load({pointer}, mask={mask}, other=0.0).to({self.dtype})"
 
     def comment(self, node: Node) -> str:
         """Say what a value is, shortened."""

@@ -37,8 +37,16 @@ def source(task: Task) -> str:
     return program(task.graph, task.geometry, task.dtype).text
 
 
-def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Compute a graph's results by name, on the device where the leaves are."""
+def run(
+    task: Task, leaves: Mapping[str, Any], types: Mapping[str, torch.dtype] | None = None
+) -> dict[str, torch.Tensor]:
+    """Compute a graph's results by name, on the device where the leaves are.
+
+    Args:
+        task: what to compute.
+        leaves: the tensors; of ``task.dtype``, or half floats.
+        types: half types of results by name; the kernels convert.
+    """
     import torch
 
     plan = program(task.graph, task.geometry, task.dtype)
@@ -50,12 +58,13 @@ def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     elements = planes * math.prod(geometry.sizes)
 
     arguments = _given(task, leaves)
+    kept = {f"{name}_out": kind for name, kind in (types or {}).items()}
     for name in plan.per_window:
-        arguments[name] = torch.empty(windows, dtype=dtype, device=device)
+        arguments[name] = torch.empty(windows, dtype=kept.get(name, dtype), device=device)
     for name in plan.per_tap:
         arguments[name] = torch.zeros((windows, positions), dtype=dtype, device=device)
     for name in plan.per_element:
-        arguments[name] = torch.empty(elements, dtype=dtype, device=device)
+        arguments[name] = torch.empty(elements, dtype=kept.get(name, dtype), device=device)
 
     index = _index_type(max(windows * positions, elements), task)
     places = _places(task) | {"BLOCK": BLOCK, "INDEX": index}
