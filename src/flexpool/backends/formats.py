@@ -43,10 +43,10 @@ def stored(array: Array, dtype: np.dtype[Any]) -> Array:
         DtypeError: if the type is whole and one is NaN.
 
     Example:
-        >>> stored(np.array([2049.0, np.inf]), np.dtype("float16"))
-        array([2048.,   inf], dtype=float16)
-        >>> stored(np.array([7.0, -np.inf]), np.dtype("int8"))
-        array([   7, -128], dtype=int8)
+        >>> stored(np.array([2049.0, np.inf]), np.dtype("float16")).tolist()
+        [2048.0, inf]
+        >>> stored(np.array([7.0, -np.inf]), np.dtype("int8")).tolist()
+        [7, -128]
     """
     if dtype == BFLOAT16:
         return _rounded(array.astype(np.float32, copy=False)).view(BFLOAT16)
