@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from flexpool.backends.task import geometry
 from flexpool.window import AdaptiveWindow, Window
 
-__all__ = ["LEAST_WORK", "Kind", "Least", "is_disjoint", "is_ever_worth", "is_worth", "layout"]
+__all__ = ["LEAST_WORK", "Kind", "Least", "is_ever_worth", "is_worth", "is_worth_in", "layout"]
 
 
 class Kind(NamedTuple):
@@ -76,17 +77,26 @@ def is_worth(kind: Kind, trained: bool, disjoint: bool, work: float) -> bool:
     return least is not None and work >= least[2 * trained + (not disjoint)]
 
 
+def is_worth_in(
+    kind: Kind, window: Window | AdaptiveWindow, shape: tuple[int, ...], trained: bool, threads: int
+) -> bool:
+    """Tell the same of a call on an input of a shape, by so many threads.
+
+    Example:
+        >>> from flexpool.window import window
+        >>> kind = Kind("max", 2, "planes")
+        >>> is_worth_in(kind, window(2, 2), (64, 64, 112, 112), trained=True, threads=2)
+        True
+    """
+    where = geometry(window, shape[-kind.dimensions :])
+    work = math.prod((*shape[: -kind.dimensions], *where.output_shape)) * where.positions
+    disjoint = isinstance(window, Window) and window.is_disjoint
+    return is_worth(kind, trained, disjoint, work / threads)
+
+
 def is_ever_worth(pooling: str, dimensions: int) -> bool:
     """Tell whether there are any calls of a pooling on which flexpool was faster."""
     return any(kind[:2] == (pooling, dimensions) for kind in LEAST_WORK)
-
-
-def is_disjoint(window: Window | AdaptiveWindow) -> bool:
-    """Tell whether no element is in two windows."""
-    if isinstance(window, AdaptiveWindow):
-        return False
-    each = zip(window.kernel_size, window.stride, window.dilation, strict=True)
-    return all(step >= (k - 1) * d + 1 for k, step, d in each)
 
 
 def layout(shape: tuple[int, ...], strides: tuple[int, ...], dimensions: int) -> str | None:

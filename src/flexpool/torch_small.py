@@ -120,20 +120,17 @@ class Theirs:
     def _decided(
         self, shape: tuple[int, ...], strides: tuple[int, ...], trained: bool, threads: int
     ) -> bool:
-        dimensions = self.window.dimensions
-        if isinstance(self.window, AdaptiveWindow):
-            return set(self.window.output_size) == {1}  # one sum in a row, which PyTorch does well
-        layout = sooner.layout(tuple(shape), strides, dimensions)
+        window, operator = self.window, self.asked[0]
+        if isinstance(window, AdaptiveWindow):
+            return set(window.output_size) == {1}  # one sum in a row, which PyTorch does well
+        layout = sooner.layout(tuple(shape), strides, window.dimensions)
         if layout is None:
             return False
-        operator, disjoint = self.asked[0], sooner.is_disjoint(self.window)
-        same_order = disjoint and math.prod(self.window.kernel_size) <= _SAME_ORDER
+        same_order = window.is_disjoint and math.prod(window.kernel_size) <= _SAME_ORDER
         if layout == "planes" and operator == "avg" and not same_order:
             return False
-        outputs = self.window.output_shape(tuple(shape[-dimensions:]))
-        work = math.prod((*shape[:-dimensions], *outputs, *self.window.kernel_size)) / threads
-        kind = sooner.Kind(operator, dimensions, layout)
-        return not sooner.is_worth(kind, trained, disjoint, work)
+        kind = sooner.Kind(operator, window.dimensions, layout)
+        return not sooner.is_worth_in(kind, window, tuple(shape), trained, threads)
 
 
 @functools.lru_cache(maxsize=1024, typed=True)

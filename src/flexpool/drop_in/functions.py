@@ -192,17 +192,13 @@ def _settled(
             return None
         operator = "max" if "max" in pooling else "avg"
         spec = calls.spec(operator, made, plain, (), "auto")
-        outputs = made.output_shape(sizes)
+        kind = sooner.Kind(pooling, dimensions, layout)
+        if not sooner.is_worth_in(kind, made, shape, trained, threads):
+            return None
     except FlexpoolError:
         return None
-    work = math.prod((*shape[:-dimensions], *outputs, *calls.call_of(spec).extent(sizes)))
-    disjoint = sooner.is_disjoint(made)
-    if not sooner.is_worth(
-        sooner.Kind(pooling, dimensions, layout), trained, disjoint, work / threads
-    ):
-        return None
-    sums = operator == "max" and trained and not disjoint
-    return _Chosen(spec, made if sums and isinstance(made, Window) else None)
+    overlapping = made if isinstance(made, Window) and not made.is_disjoint else None
+    return _Chosen(spec, overlapping if operator == "max" and trained else None)
 
 
 def _window(dimensions: int, where: tuple[Any, ...]) -> Window | AdaptiveWindow | None:

@@ -54,6 +54,12 @@ class Window:
         pairs = zip(self.kernel_size, self.dilation, strict=True)
         return tuple(dilation * (kernel - 1) + 1 for kernel, dilation in pairs)
 
+    @property
+    def is_disjoint(self) -> bool:
+        """Tell whether no element is in two windows."""
+        each = zip(self.stride, self.effective_kernel, strict=True)
+        return all(stride >= extent for stride, extent in each)
+
     def padding_at(self, sizes: Sequence[int]) -> Pairs:
         r"""Give (before, after) per dimension for an input of these sizes.
 
