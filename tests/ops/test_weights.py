@@ -114,6 +114,14 @@ def test_weights_are_drawn_by_torchs_seed_and_anew_when_reset():
     assert torch.equal(filled.gate, made[1].gate)
 
 
+@pytest.mark.parametrize("op", ["argmax", "argmin"])
+def test_a_place_is_looked_for_among_values_that_differ(op):
+    with pytest.raises(TraceError) as caught:
+        flexpool.pool(X, lambda x: getattr(x.max(), op)(), 2)
+    message = f"{op} looks for an element of the window, got one value for all of them: max(x)."
+    assert message in str(caught.value)
+
+
 def test_a_weight_per_rank_is_read_by_rank_only():
     cases = {
         "w holds one weight per rank. Read it as w.by_rank_of(x).": lambda x, w=RankWeight(): (

@@ -139,11 +139,19 @@ class Value:
 
     def argmax(self) -> Value:
         """Number the first maximum in the window (torch's rule: of several NaN, the last)."""
-        return elementwise("argmax", self)
+        return self._number_of("argmax")
 
     def argmin(self) -> Value:
         """Number the first minimum in the window (of several NaN, the last)."""
-        return elementwise("argmin", self)
+        return self._number_of("argmin")
+
+    def _number_of(self, op: str) -> Value:
+        if not self.node.grid.inside:
+            raise TraceError(
+                f"{op} looks for an element of the window, got one value for all of them: "
+                f"{self.node!r}. Apply it to what differs, such as x.{op}()."
+            )
+        return elementwise(op, self)
 
     def tap(self) -> Value:
         """Number the elements of the window from 0, in row-major order of the kernel."""
