@@ -1,6 +1,6 @@
 """Find from which size on flexpool pools faster than PyTorch, for ``flexpool/sooner.py``.
 
-    python benchmarks/pooling_calls.py [pooling ...] [--threads N]
+    python benchmarks/pooling_calls.py [pooling ...] [--threads N] [--dtype bfloat16]
 
 Each row is a case of the rules: a pooling, a layout, with or without a backward pass, windows that
 share elements or not. A column is a window and a size; it says how many times as long PyTorch takes
@@ -11,6 +11,7 @@ is the least work, elements read, from which on flexpool was the faster one in a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from unittest import mock
@@ -80,13 +81,16 @@ def ratio(theirs: Callable[[], object], ours: Callable[[], object]) -> float:
     return least[0] / least[1]
 
 
-def row(pooling: str, dimensions: int, layout: str, trained: bool, kind: str) -> None:
+def row(
+    pooling: str, dimensions: int, layout: str, trained: bool, kind: str, dtype: torch.dtype
+) -> None:
     name, more = POOLINGS[pooling]
     found = []
     for shape in SHAPES[dimensions]:
         for window in WINDOWS[kind]:
             x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
             x = x.to(memory_format=LAST[x.ndim]) if layout == "channels last" else x
+            x = x.to(dtype)
             x.requires_grad_(trained)
             plain = getattr(nn, f"{name}{dimensions}d")(*window, **more)
             kernel = plain.kernel_size if kind != "adaptive" else 0
@@ -116,16 +120,21 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("poolings", nargs="*", default=list(POOLINGS), metavar="pooling")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; times of PyTorch's")
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {given.dtype}; times of PyTorch's"
+    )
+    dtype = getattr(torch, given.dtype)
     for pooling in given.poolings:
         for dimensions in (1, 2, 3):
             for layout in ("planes", "channels last")[: 1 if dimensions == 1 else 2]:
                 for trained in (False, True):
                     kinds = ["adaptive"] if "adaptive" in pooling else ["disjoint", "overlapping"]
                     for kind in kinds:
-                        row(pooling, dimensions, layout, trained, kind)
+                        with contextlib.suppress(NotImplementedError):  # PyTorch lacks some types
+                            row(pooling, dimensions, layout, trained, kind, dtype)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ _SAME_ORDER = 32
 _MOST_KNOWN = 64  # kinds of calls of which is remembered who computes them
 
 _DTYPES = (torch.float32, torch.float64)
+_HALVES = (torch.float16, torch.bfloat16)
+_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
 _MAX = (torch.max_pool1d, torch.max_pool2d, torch.max_pool3d)
 _AVG = (torch.avg_pool1d, torch._C._nn.avg_pool2d, torch._C._nn.avg_pool3d)
 _ADAPTIVE_AVG = (
@@ -74,7 +76,7 @@ class Theirs:
         arguments: of the function, after the input.
     """
 
-    __slots__ = ("_known", "arguments", "asked", "function", "window")
+    __slots__ = ("_disjoint", "_known", "_others", "arguments", "asked", "function", "window")
 
     def __init__(
         self,
@@ -86,6 +88,8 @@ class Theirs:
     ) -> None:
         self.asked = (operator, window, options)
         self.window, self.function, self.arguments = window, function, arguments
+        self._disjoint = isinstance(window, Window) and window.is_disjoint
+        self._others = _other_types(operator, window)
         self._known: dict[Any, bool] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -99,7 +103,9 @@ class Theirs:
 
     def is_sooner(self, x: Any) -> bool:
         """Tell whether an input is a plain small tensor that PyTorch pools sooner, and equally."""
-        if type(x) is not Tensor or not x.is_cpu or x.dtype not in _DTYPES:
+        if type(x) is not Tensor or not x.is_cpu:
+            return False
+        if x.dtype not in _DTYPES and not self._is_equal_in(x):
             return False
         if x.layout is not torch.strided:
             return False
@@ -117,6 +123,15 @@ class Theirs:
             known = self._known[seen] = self._decided(*seen)
         return known
 
+    def _is_equal_in(self, x: Tensor) -> bool:
+        """Tell whether PyTorch's result and gradient are equal in types of fewer digits.
+
+        Gradients that meet at an element it rounds one after the other, flexpool their sum.
+        """
+        if x.dtype not in self._others:
+            return False
+        return self._disjoint or not (x.requires_grad and torch.is_grad_enabled())
+
     def _decided(
         self, shape: tuple[int, ...], strides: tuple[int, ...], trained: bool, threads: int
     ) -> bool:
@@ -126,11 +141,20 @@ class Theirs:
         layout = sooner.layout(tuple(shape), strides, window.dimensions)
         if layout is None:
             return False
-        same_order = window.is_disjoint and math.prod(window.kernel_size) <= _SAME_ORDER
+        same_order = self._disjoint and math.prod(window.kernel_size) <= _SAME_ORDER
         if layout == "planes" and operator == "avg" and not same_order:
             return False
         kind = sooner.Kind(operator, window.dimensions, layout)
         return not sooner.is_worth_in(kind, window, tuple(shape), trained, threads)
+
+
+def _other_types(operator: str, window: Window | AdaptiveWindow) -> tuple[torch.dtype, ...]:
+    """List the types besides float32 and float64 in which PyTorch has an equal pooling."""
+    if isinstance(window, AdaptiveWindow):
+        return ()
+    if operator == "max":
+        return _HALVES if window.dimensions == 1 else (*_HALVES, *_WHOLE)
+    return _HALVES if window.dimensions < 3 else ()
 
 
 @functools.lru_cache(maxsize=1024, typed=True)

@@ -199,10 +199,35 @@ def test_a_copy_is_accelerated_too(copied, taken):
 
 def test_a_dtype_that_flexpool_does_not_take_is_torchs(taken):
     net = flexpool.accelerate(model())
-    net.bfloat16()
-    assert net(large().bfloat16()).dtype == torch.bfloat16
     net.to("meta")
-    assert net(torch.empty(8, 3, 258, 258, device="meta", dtype=torch.bfloat16)).is_meta
+    assert net(torch.empty(8, 3, 258, 258, device="meta")).is_meta
+    pool = flexpool.accelerate(torch.nn.MaxPool2d(2))
+    assert pool(torch.zeros(8, 3, 258, 258, dtype=torch.uint8)).dtype == torch.uint8
+    assert not taken
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_floats_are_pooled_by_flexpool_where_results_are_equal(half, taken):
+    x = large().to(half)
+    cases = [
+        (torch.nn.MaxPool2d(2), True, "max"),
+        (torch.nn.MaxPool2d(3, 2, 1), True, "max"),
+        (torch.nn.AvgPool2d(2), True, "avg"),
+        (torch.nn.AvgPool2d(3, 2, 1), False, "avg"),
+        (torch.nn.AvgPool2d(3, 2, 1), True, None),  # its gradients are rounded otherwise
+    ]
+    for plain, trained, who in cases:
+        theirs, ours = x.clone().requires_grad_(trained), x.clone().requires_grad_(trained)
+        wanted, y = plain(theirs), flexpool.accelerate(plain, inplace=False)(ours)
+        assert torch.equal(y, wanted)
+        if trained:
+            wanted.backward(wanted.detach())
+            y.backward(y.detach())
+            assert torch.equal(ours.grad, theirs.grad)
+        assert taken == ([who] if who else [])
+        taken.clear()
+    last = x.contiguous(memory_format=torch.channels_last)
+    assert flexpool.accelerate(torch.nn.MaxPool2d(2))(last).dtype == half
     assert not taken
 
 
@@ -213,7 +238,7 @@ def test_autocast_changes_the_type_as_in_torch(taken):
         ours = flexpool.accelerate(net)(x)
     assert ours.dtype == theirs.dtype == torch.bfloat16
     assert torch.equal(ours, theirs)
-    assert not taken
+    assert taken == ["max", "avg"]
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")

@@ -103,8 +103,9 @@ def test_what_may_be_handed_over():
     theirs = by_torch("max", window(2, 2), ())
     assert theirs.is_sooner(torch.zeros(SMALL))
     assert not theirs.is_sooner(torch.zeros(0, 2, 4, 4))
-    assert not theirs.is_sooner(torch.zeros(SMALL, dtype=torch.bfloat16))
-    assert not theirs.is_sooner(torch.zeros(SMALL, dtype=torch.int32))
+    assert theirs.is_sooner(torch.zeros(SMALL, dtype=torch.bfloat16))
+    assert theirs.is_sooner(torch.zeros(SMALL, dtype=torch.int32))
+    assert not theirs.is_sooner(torch.zeros(SMALL, dtype=torch.bool))
     assert not theirs.is_sooner(torch.zeros(SMALL, device="meta"))
     assert not theirs.is_sooner(torch.nn.Parameter(torch.zeros(SMALL)))
     assert not theirs.is_sooner("x")
@@ -135,6 +136,30 @@ def test_more_are_handed_over_by_rule_if_equal_to_the_bit(
         assert theirs.is_sooner(x) == (equal and not worth)
     monkeypatch.setattr(torch_small, "MOST", 500)
     assert not theirs.is_sooner(x)
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_floats_are_handed_over_where_gradients_are_rounded_alike(half):
+    x = torch.zeros(SMALL, dtype=half)
+    for operator, options in (("max", ()), ("avg", PLAIN)):
+        apart, overlapping = window(2, 2), window(2, 2, 1)
+        assert by_torch(operator, apart, options).is_sooner(x.clone().requires_grad_())
+        assert by_torch(operator, overlapping, options).is_sooner(x)
+        assert not by_torch(operator, overlapping, options).is_sooner(x.clone().requires_grad_())
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("operator", ["max", "avg"])
+def test_types_that_are_handed_over_are_types_that_torch_has(operator, dimensions):
+    theirs = by_torch(operator, window(dimensions, 2), PLAIN if operator == "avg" else ())
+    types = [torch.float16, torch.bfloat16, torch.uint8, torch.int8, torch.int16, torch.int32]
+    handed_over = 0
+    for dtype in [*types, torch.bool, torch.uint16]:
+        x = (torch.arange(2 * 4**dimensions) % 7).view(1, 2, *[4] * dimensions).to(dtype)
+        if theirs.is_sooner(x):
+            assert torch.equal(theirs(x), flexpool.pool(x, operator, 2, backend="numba"))
+            handed_over += 1
+    assert handed_over == {"max": (2, 6, 6), "avg": (2, 2, 0)}[operator][dimensions - 1]
 
 
 def test_the_rule_is_asked_once_for_each_shape(monkeypatch):

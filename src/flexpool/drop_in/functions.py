@@ -164,7 +164,8 @@ def _chosen(
 ) -> _Chosen | None:
     """Settle a call that flexpool takes over; else return None."""
     trained = input.requires_grad and torch.is_grad_enabled()
-    seen = (tuple(input.shape), input.stride(), trained, torch.get_num_threads())
+    half, threads = input.dtype in rules.HALVES, torch.get_num_threads()
+    seen = (tuple(input.shape), input.stride(), half, trained, threads)
     where = tuple([tuple(item) if type(item) is list else item for item in where])
     return _settled(pooling, dimensions, seen, where, plain)
 
@@ -177,7 +178,7 @@ def _settled(
     where: tuple[Any, ...],
     plain: tuple[tuple[str, Any], ...],
 ) -> _Chosen | None:
-    shape, strides, trained, threads = seen
+    shape, strides, half, trained, threads = seen
     layout = sooner.layout(shape, strides, dimensions)
     if layout is None or len(shape) - dimensions not in (1, 2) or 0 in shape:
         return None
@@ -198,7 +199,20 @@ def _settled(
     except FlexpoolError:
         return None
     overlapping = made if isinstance(made, Window) and not made.is_disjoint else None
+    if half and (layout != "planes" or (operator == "avg" and not _is_equal_half(made, trained))):
+        return None
     return _Chosen(spec, overlapping if operator == "max" and trained else None)
+
+
+def _is_equal_half(made: Window | AdaptiveWindow, trained: bool) -> bool:
+    """Tell whether PyTorch's averages of half floats, and their gradients, are equal.
+
+    Gradients that meet at an element it rounds one after the other, flexpool their sum. In three
+    dimensions it has no such averages.
+    """
+    if isinstance(made, AdaptiveWindow) or made.dimensions > 2:
+        return False
+    return made.is_disjoint or not trained
 
 
 def _window(dimensions: int, where: tuple[Any, ...]) -> Window | AdaptiveWindow | None:

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["LEAST_ELEMENTS", "takes"]
+__all__ = ["HALVES", "LEAST_ELEMENTS", "takes"]
+
+HALVES = (torch.float16, torch.bfloat16)
 
 _TYPES = (Tensor, torch.nn.Parameter)
-_DTYPES = (torch.float32, torch.float64)
+_DTYPES = (torch.float32, torch.float64, *HALVES)
 
 # A call on fewer elements is left at once, so that it costs next to nothing to have asked.
 LEAST_ELEMENTS = 16_384
