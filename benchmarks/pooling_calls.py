@@ -123,10 +123,8 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {given.dtype}; times of PyTorch's"
-    )
-    dtype = getattr(torch, given.dtype)
+    dtype, threads = getattr(torch, given.dtype), torch.get_num_threads()
+    print(f"torch {torch.__version__}, {threads} threads, {given.dtype}; times of PyTorch's")
     for pooling in given.poolings:
         for dimensions in (1, 2, 3):
             for layout in ("planes", "channels last")[: 1 if dimensions == 1 else 2]:
