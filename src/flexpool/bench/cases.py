@@ -105,6 +105,16 @@ CASES = {
         Case("audio", "one dimension", (16, 64, 16000), 4, 4),
         Case("volume", "three dimensions", (4, 64, 16, 56, 56), 2, 2),
         Case(
+            "resnet-half",
+            "ResNet's in bfloat16",
+            (8, 64, 112, 112),
+            3,
+            2,
+            1,
+            False,
+            "bfloat16",
+        ),
+        Case(
             "image",
             "8-bit images as NumPy arrays",
             (32, 3, 256, 256),
