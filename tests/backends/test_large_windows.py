@@ -133,10 +133,10 @@ def source(name, where, sizes, last=False):
 
 def test_which_windows_have_neighbours():
     line = "for j in range(lanes)"
-    assert line in source("max", window(2, 7, 2), (20, 40))
+    assert line in source("range", window(2, 7, 2), (20, 40))
     few = 7 + 2 * (neighbours.FEWEST - 2)  # elements, for one window less
-    assert line not in source("max", window(2, 7, 2), (20, few))
-    assert line in source("max", window(2, 7, 2), (20, few + 2))
-    assert line not in source("max", window(2, 7, 2), (20, 40), last=True)
+    assert line not in source("range", window(2, 7, 2), (20, few))
+    assert line in source("range", window(2, 7, 2), (20, few + 2))
+    assert line not in source("range", window(2, 7, 2), (20, 40), last=True)
     assert line not in source("ranked", window(2, 7, 2), (20, 40))
     assert "neighbours" not in source("max", window(2, 3, 2), (20, 40))

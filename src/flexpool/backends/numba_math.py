@@ -28,6 +28,7 @@ from numba.np import arrayobj
 
 from flexpool.backends import philox
 from flexpool.backends.numba_extrema import largest, place_of, smallest
+from flexpool.backends.numba_lanes import Vector
 
 __all__ = [
     "add",
@@ -140,7 +141,8 @@ def choose(typing: Any, condition: Any, a: Any, b: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.select(*args)
 
-    return a(types.boolean, a, a), generate
+    truth = condition if isinstance(condition, Vector) else types.boolean
+    return a(truth, a, a), generate
 
 
 def _llvm_of_many(name: str) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from flexpool.backends.numba_cpu.expressions import better, expression, number
 from flexpool.backends.numba_cpu.lines import Lines, whole_vectors
+from flexpool.backends.numba_cpu.places import has_places
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
 from flexpool.backends.numba_cpu.rolled import REDUCTIONS, stages_of
 from flexpool.backends.numba_cpu.rows import PIECE, VECTOR, Rows
@@ -36,6 +37,8 @@ def has_neighbours(graph: Graph, shape: Shape, windows: int) -> bool:
     if shape.extent is None or shape.channels_last or windows < FEWEST:
         return False
     if any(node.op in ("rank", "pick", "place") for node in graph.nodes()):
+        return False
+    if has_places(graph, shape):
         return False
     return not shape.unrolled(graph) and not is_separable(graph, shape)
 

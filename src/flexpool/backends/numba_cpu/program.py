@@ -11,6 +11,7 @@ from flexpool.backends.numba_cpu.expressions import expression, number
 from flexpool.backends.numba_cpu.neighbours import Neighbours
 from flexpool.backends.numba_cpu.packed import Packed
 from flexpool.backends.numba_cpu.passes import Passes
+from flexpool.backends.numba_cpu.places import Places, has_places
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, by_rows, signature
 from flexpool.backends.numba_cpu.rolled import Rolled
 from flexpool.backends.numba_cpu.rows import Rows
@@ -55,6 +56,16 @@ _FUNCTIONS = (
     "uniform",
     "wait_for_streams",
 )
+_OF_LANES = (
+    "above",
+    "below",
+    "load_apart",
+    "load_before",
+    "load_lanes",
+    "spread",
+    "store_lanes",
+    "store_together",
+)
 _ALWAYS = ("begin", "end")
 
 
@@ -92,6 +103,8 @@ def program(graph: Graph, shape: Shape) -> Program:
     head = ['"""' + _title(graph, shape), '"""', "import numpy as np"]
     if used:
         head.append(f"from flexpool.backends.numba_math import {', '.join(used)}")
+    if of_lanes := [name for name in _OF_LANES if _mentions(body, name)]:
+        head.append(f"from flexpool.backends.numba_lanes import {', '.join(of_lanes)}")
     head += ["", f"F = np.{shape.dtype}", "", "", f"def kernel({', '.join(arguments)}):"]
     return Program(
         text="\n".join(head) + "\n" + body + "\n",
@@ -140,6 +153,8 @@ class _Kernel:
     def write(self) -> None:
         if self.shape.whole:
             self._write_whole()
+        elif has_places(self.graph, self.shape):
+            self._write_places()
         elif self.shape.channels_last:
             self._write_images()
         else:
@@ -165,6 +180,12 @@ class _Kernel:
         whole.write_buffers()
         self._open_items("p")
         whole.write_plane(self._write_channel_values())
+
+    def _write_places(self) -> None:
+        places = Places(self.graph, self.shape, self.writer)
+        places.write_buffers()
+        self._open_items("p")
+        places.write_plane()
 
     def _open_items(self, letter: str) -> None:
         """Open the loop over planes or images, or over some rows of windows in some of them."""

@@ -1,0 +1,218 @@
+"""Gradients of maxima and minima whose windows overlap, to the bit, against loops typed by hand."""
+
+import itertools
+
+import numpy as np
+import pytest
+from numba import njit
+
+import flexpool
+from flexpool.backends import numba_lanes
+from flexpool.backends.numba_cpu import launch, places
+from flexpool.backends.numba_cpu.plan import shape_of
+from flexpool.backends.numba_math import choose
+from flexpool.backends.task import Task, geometry
+from flexpool.declare import find
+from flexpool.window import window
+
+WINDOWS = {  # kernel, stride, padding, dilation, ceil_mode; size of the plane
+    "resnet": ((3, 2, 1), (9, 37)),
+    "googlenet": ((3, 2, 0, 1, True), (6, 36)),
+    "inception": ((3, 1, 1), (5, 35)),
+    "dilated": (((2, 3), (1, 3), 1, (2, 1), True), (8, 50)),
+    "far": ((2, 2, 1, (4, 5)), (5, 40)),  # windows of which the only elements lie outside
+    "gaps": (((2, 3), (3, 4), 1), (9, 75)),  # elements that no window reads
+    "wide": (((1, 8), (2, 1), (0, 4)), (5, 44)),
+    "tall": (((6, 2), (1, 1), (3, 0)), (10, 18)),
+}
+KINDS = ("numbers", "ties", "special", "nothing")
+
+
+def drawn(kind, shape, op):
+    draw = np.random.default_rng(11)
+    if kind == "numbers":
+        return draw.normal(size=shape)
+    if kind == "ties":
+        return draw.integers(-1, 2, shape) * draw.choice([1.0, -1.0], shape)
+    if kind == "special":
+        several = np.array([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan])
+        return draw.choice(several, shape, p=[0.2, 0.2, 0.1, 0.15, 0.3, 0.05])
+    return np.full(shape, -np.inf if op == "max" else np.inf)
+
+
+def place(x, taps, op):
+    """Find the first of the largest, or of the smallest, or the last NaN."""
+    found = None
+    for tap in taps:
+        old = None if found is None else x[found]
+        if old is None or np.isnan(x[tap]) or (x[tap] > old if op == "max" else x[tap] < old):
+            found = tap
+    return found
+
+
+def expected(grad, x, op, where):
+    """Add window after window, in row-major order."""
+    gradient = np.zeros_like(x)
+    placements = where.placements
+    for plane in np.ndindex(x.shape[:2]):
+        for o in np.ndindex(where.output_shape):
+            steps = where.window.dilation
+            inside = [
+                [p.start[i] + u * d for u in range(p.first[i], p.stop[i])]
+                for p, i, d in zip(placements, o, steps, strict=True)
+            ]
+            found = place(x[plane], list(itertools.product(*inside)), op)
+            if found is not None:
+                gradient[(*plane, *found)] += grad[(*plane, *o)]
+    return gradient
+
+
+def case(name, op, dtype, kind):
+    arguments, sizes = WINDOWS[name]
+    where = geometry(window(2, *arguments[:4], ceil_mode=arguments[4:] == (True,)), sizes)
+    task = Task(find(op).gradient(("x",)), where, (1, 3), dtype)
+    x = drawn(kind, (1, 3, *sizes), op).astype(dtype)
+    grad = np.random.default_rng(7).normal(size=(1, 3, *where.output_shape)).astype(dtype)
+    return task, x, grad
+
+
+@pytest.fixture
+def untouched(monkeypatch):
+    """Let results begin as NaN: what a kernel forgets to write is then seen."""
+    monkeypatch.setattr(launch.memory, "array", lambda shape, dtype: np.full(shape, np.nan, dtype))
+
+
+EACH = [(name, "max", "float32") for name in WINDOWS]
+EACH += [
+    ("resnet", "min", "float32"),
+    ("dilated", "max", "float64"),
+    ("inception", "min", "float64"),
+]
+
+
+@pytest.mark.parametrize(("name", "op", "dtype"), EACH)
+def test_gradient_is_that_of_loops_to_the_bit(untouched, monkeypatch, name, op, dtype):
+    for kind in KINDS:
+        task, x, grad = case(name, op, dtype, kind)
+        known = expected(grad, x, op, task.geometry)
+        assert "load_before" in launch.source(task)
+        for pieces in (3, 1):  # planes at a time, the last first
+            monkeypatch.setattr(launch.threads, "run", in_pieces(pieces))
+            found = launch.run(task, {"x": x, "grad_y": grad})["x"]
+            assert found.dtype == dtype
+            assert found.tobytes() == known.tobytes(), (kind, pieces, found - known)
+
+
+def in_pieces(size):
+    """Give a stand-in for the threads."""
+
+    def run(work, items, amount):
+        for begin in reversed(range(0, items, size)):
+            work(begin, min(begin + size, items))
+
+    return run
+
+
+def test_no_plane_writes_what_is_anothers(untouched, monkeypatch):
+    """The kernel runs on the middle plane alone: what lies around it stays as it was."""
+    task, x, grad = case("inception", "max", "float32", "numbers")
+    monkeypatch.setattr(launch.threads, "run", lambda work, items, amount: work(1, 2))
+    found = launch.run(task, {"x": x, "grad_y": grad})["x"]
+    assert np.isnan(found[0, [0, 2]]).all()
+    assert not np.isnan(found[0, 1]).any()
+
+
+def test_a_plane_of_nan_does_not_come_in(untouched):
+    task, x, grad = case("resnet", "max", "float32", "numbers")
+    among = x.copy()
+    among[:, [0, 2]] = np.nan
+    found, known = (launch.run(task, {"x": each, "grad_y": grad})["x"] for each in (among, x))
+    assert found[:, 1].tobytes() == known[:, 1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("graph", "where", "sizes"),
+    [
+        (find("max").graph(), window(2, 3, 2), (9, 9)),
+        (find("range").gradient(("x",)), window(2, 3, 2), (9, 9)),
+        (find("avg").gradient(("x",)), window(2, 3, 2), (9, 9)),
+        (find("morph").gradient(("x",)), window(2, 3, 2), (9, 9)),
+        (find("max").gradient(("x",)), window(2, 2, 2), (8, 8)),
+        (find("max").gradient(("x",)), window(2, 3, 5, 1), (9, 9)),
+        (find("max").gradient(("x",)), window(2, 9, 1), (12, 12)),
+        (find("max").gradient(("x",)), window(1, 3, 2), (9,)),
+        (find("max").gradient(("x",)), window(3, 3, 2), (5, 5, 5)),
+    ],
+)
+def test_other_work_is_not_taken(graph, where, sizes):
+    task = Task(graph, geometry(where, sizes), (1, 1), "float32")
+    assert not places.has_places(graph, shape_of(task, channels_last=False))
+
+
+def test_channels_last_is_not_taken():
+    task, *_ = case("resnet", "max", "float32", "numbers")
+    assert places.has_places(task.graph, shape_of(task, channels_last=False))
+    assert not places.has_places(task.graph, shape_of(task, channels_last=True))
+
+
+def test_it_is_what_callers_get():
+    task, x, grad = case("inception", "max", "float32", "special")
+    found = flexpool.pool_backward(grad, x, "max", 3, stride=1, padding=1, backend="numba")["x"]
+    assert found.tobytes() == expected(grad, x, "max", task.geometry).tobytes()
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_elements_apart_are_read_and_written_where_they_are(dtype, step):
+    """Whole vectors and parts of them, before a line, in it, behind it."""
+    tupled = "(" + ", ".join(f"v[{k}]" for k in range(step)) + ",)"
+    text = f"""def through(line, count, begin, onto, nothing):
+    v = load_apart(line, count, begin, {step}, nothing)
+    store_together(onto, count, begin, {tupled})
+"""
+    names = {name: getattr(numba_lanes, name) for name in ("load_apart", "store_together")}
+    exec(text, names)
+    through = njit(names["through"])
+    lanes = 64 // np.dtype(dtype).itemsize
+    memory = np.arange(40 * lanes, dtype=dtype)
+    line = memory[8 * lanes : 16 * lanes]  # lines before and behind it exist: nothing is to come in
+    for begin in (-5 * lanes, -3, 0, 2, 8 * lanes - 3, 8 * lanes):
+        around = np.full_like(memory, -1)
+        through(line, len(line), begin, around[8 * lanes : 16 * lanes], -7.0)
+        written = [i for i in range(begin, begin + step * lanes) if 0 <= i < len(line)]
+        known = np.full_like(memory, -1)
+        known[[8 * lanes + i for i in written]] = line[written]
+        np.testing.assert_array_equal(around, known)
+
+
+def test_what_is_outside_is_what_was_asked_for():
+    @njit
+    def read(line, count, begin, onto):
+        even, odd = numba_lanes.load_apart(line, count, begin, 2, -7.0)
+        numba_lanes.store_lanes(onto, 0, even)
+        numba_lanes.store_lanes(onto, 8, odd)
+
+    found = np.empty(16)
+    read(np.arange(100.0)[:20], 20, -3, found)
+    even = [-7, -7, 1, 3, 5, 7, 9, 11]
+    np.testing.assert_array_equal(found, [*even, -7, 0, 2, 4, 6, 8, 10, 12])
+    read(np.arange(100.0), 20, 15, found)
+    np.testing.assert_array_equal(found, [15, 17, 19, *[-7] * 5, 16, 18, *[-7] * 6])
+
+
+@pytest.mark.parametrize(("better", "sign"), [("above", 1.0), ("below", -1.0)])
+def test_a_nan_takes_over_and_the_first_of_equals_stays(better, sign):
+    function = getattr(numba_lanes, better)
+
+    @njit
+    def compare(new, old, wins):
+        fresh, kept = numba_lanes.load_lanes(new, 0), numba_lanes.load_lanes(old, 0)
+        one, zero = numba_lanes.spread(1.0), numba_lanes.spread(0.0)
+        numba_lanes.store_lanes(wins, 0, choose(function(fresh, kept), one, zero))
+
+    values = sign * np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 2.0])
+    wins = np.empty(8)
+    for old in values:
+        compare(values, np.full(8, old), wins)
+        known = np.isnan(values) | (sign * values > sign * old)
+        np.testing.assert_array_equal(wins, known.astype(float))
