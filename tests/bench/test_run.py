@@ -214,6 +214,14 @@ def test_memory_beyond_input_and_results(tmp_path):
     assert json.loads((tmp_path / "memory.json").read_text())[0]["operator"] == "soft"
 
 
+def test_memory_of_half_floats(tmp_path):
+    """What PyTorch's copy in float32 would take, flexpool's pieces do not."""
+    chosen = choose(["max"], ["8x16x256x256:k2"], dtype="bfloat16")
+    (found,) = measure_memory(tmp_path, chosen, ["forward"], 1, Steps("row", 1))
+    assert (found.dtype, found.held) == ("bfloat16", 2**24 + 2**22)
+    assert found.beyond["flexpool"] < 2**23
+
+
 def test_a_peak_is_seen_though_it_is_gone_at_the_end():
     def wasteful():
         bytearray(2**25)

@@ -1,6 +1,7 @@
 """Peak memory of a pooling beyond its input and results: each in a process of its own.
 
-``python -m flexpool.bench.memory OPERATOR SIZE LAYOUT DIRECTION PEER THREADS`` prints one figure.
+``python -m flexpool.bench.memory OPERATOR SIZE DTYPE LAYOUT DIRECTION PEER THREADS`` prints one
+figure.
 It reads Linux's own account of the process, ``/proc/self/status``.
 """
 
@@ -11,14 +12,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from flexpool.bench.cases import Choice, find
-from flexpool.bench.peers import as_arrays
 from flexpool.bench.peers.forms import form
 from flexpool.bench.problem import Problem, problem
 from flexpool.bench.run import Steps
@@ -38,13 +38,14 @@ class Peak:
     """The memory of one peer in one row.
 
     Attributes:
-        operator, case, layout, direction: names.
+        operator, case, dtype, layout, direction: names.
         beyond: bytes beyond input and results at the worst moment, by peer; None where it failed.
         held: bytes of the input and the results.
     """
 
     operator: str
     case: str
+    dtype: str
     layout: str
     direction: str
     beyond: dict[str, int | None]
@@ -74,7 +75,8 @@ def measure(
     found = []
     for choice in choices:
         for direction in directions:
-            row = (choice.operator, choice.case.name, choice.layout, direction)
+            case = choice.case
+            row = (choice.operator, case.name, case.dtype, choice.layout, direction)
             steps.doing(" ".join(row))
             figures = {peer: _in_a_process(choice, direction, peer, threads) for peer in PEERS}
             held = next((f["held"] for f in figures.values() if f), 0)
@@ -87,8 +89,8 @@ def measure(
 
 
 def _in_a_process(choice: Choice, direction: str, peer: str, threads: int) -> dict[str, int] | None:
-    arguments = (choice.operator, _written(choice), choice.layout, direction, peer, str(threads))
-    command = [sys.executable, "-m", "flexpool.bench.memory", *arguments]
+    what = (choice.operator, _written(choice), choice.case.dtype, choice.layout)
+    command = [sys.executable, "-m", "flexpool.bench.memory", *what, direction, peer, str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return None
@@ -149,13 +151,16 @@ def _step(asked: Problem, function: Callable[..., Any]) -> Callable[[], Any]:
     return step
 
 
-def _main(operator: str, size: str, layout: str, direction: str, peer: str, threads: str) -> None:
+def _main(
+    operator: str, size: str, dtype: str, layout: str, direction: str, peer: str, threads: str
+) -> None:
     torch.set_num_threads(int(threads))
-    asked = problem(Choice(operator, find(size), layout), direction, int(threads))
+    choice = Choice(operator, replace(find(size), dtype=dtype), layout)
+    asked = problem(choice, direction, int(threads))
     run = _step(asked, asked.pool if peer == "flexpool" else form(asked)[0])
     run()  # compiles, and starts threads
     grown, result = peak(run)
-    made = sum(array.nbytes for array in as_arrays(result))
+    made = sum(array.nbytes for array in (result if isinstance(result, list) else [result]))
     given = asked.x.nbytes + sum(a.nbytes for a in asked.others.values())
     print(json.dumps({"beyond": max(0, grown - made), "held": given + made}))
 

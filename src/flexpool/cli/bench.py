@@ -148,5 +148,6 @@ def _show_memory(peaks: list[Peak]) -> None:
     for each in peaks:
         figures = [each.held, *each.beyond.values()]
         texts = ["failed" if f is None else f"{f / 2**20:.0f}" for f in figures]
-        table.add_row(each.case, each.operator, each.direction, *texts)
+        kind = "" if each.dtype == "float32" else f" {each.dtype}"
+        table.add_row(each.case + kind, each.operator, each.direction, *texts)
     page().print(table)
