@@ -17,10 +17,18 @@ from flexpool.backends.numba_cpu.plan import Shape, Writer
 from flexpool.backends.numba_extrema import VECTOR_BYTES
 from flexpool.ir import Grid, Node
 
-__all__ = ["Extremes", "is_extreme_of_element", "overlaps", "plus", "ring_of"]
+__all__ = [
+    "FARTHEST",
+    "Extremes",
+    "is_extreme_of_element",
+    "lanes_of",
+    "overlaps",
+    "plus",
+    "ring_of",
+]
 
 _MOST = 8  # rows or columns of a window that are written out
-_FARTHEST = 4  # columns from one window to the next for which vectors are taken apart
+FARTHEST = 4  # columns from one window to the next for which vectors are taken apart
 
 
 def overlaps(shape: Shape) -> bool:
@@ -29,7 +37,7 @@ def overlaps(shape: Shape) -> bool:
         return False
     if shape.disjoint and shape.inside:
         return False
-    return shape.stride[-1] <= _FARTHEST and max(shape.extent) <= _MOST
+    return shape.stride[-1] <= FARTHEST and max(shape.extent) <= _MOST
 
 
 def is_extreme_of_element(node: Node) -> bool:
@@ -54,7 +62,7 @@ class Extremes:
         self.placed = node.op in ("argmax", "argmin")
         self.better = "above" if largest else "below"
         self.nothing = f"F({'-' if largest else ''}np.inf)"
-        self.lanes = VECTOR_BYTES // (4 if shape.dtype == "float32" else 8)
+        self.lanes = lanes_of(shape)
         self.rows, self.columns = shape.extent or (0, 0)
         self.stride, self.dilation = shape.stride[1], shape.dilation
         self.reach = (self.rows - 1) * self.dilation[0] + 1
@@ -71,21 +79,19 @@ class Extremes:
         return f"base + {self.stride} * " + (f"(j + {shift})" if shift else "j")
 
     def write_buffers(self) -> None:
-        """Write, once per call of the kernel, the rings, and behind them a row of nothing."""
+        """Write, once per call of the kernel, the rings, which are nothing at first."""
         writer = self.writer
         writer.line("rows, windows = len(start_0), len(start_1)")
         writer.line("base = start_1[0]")
         writer.line(f"height, width = in_{self.x}.shape[1], in_{self.x}.shape[2]")
         writer.line(f"lanes = (windows + {self.lanes - 1}) // {self.lanes} * {self.lanes}")
-        size = f"({self.ring + 2}, lanes)"
+        size = f"({self.ring + 1}, lanes)"
         writer.line(f"bests = aligned(np.full({size}, {self.nothing}))")
         if not self.placed:
             return
-        writer.line(f"columns = aligned(np.full({size}, F(np.inf)))")  # no tap has this number
-        writer.line("firsts = np.full(lanes, F(np.inf))")
-        writer.open("for j in range(windows):")
-        writer.line("firsts[j] = choose(first_1[j] < stop_1[j], F(first_1[j]), F(np.inf))")
-        writer.close()
+        writer.line(f"columns = aligned(np.zeros({size}, F))")
+        writer.line("firsts = np.zeros(lanes, F)")
+        writer.line("firsts[:windows] = first_1")
 
     def write_along(self) -> None:
         """Write, for each row that a row of windows reads anew, the best of its windows' columns.
@@ -122,14 +128,14 @@ class Extremes:
         """Open a loop over a row's windows, in which ``best`` and ``place`` are known.
 
         Instead of a row outside, the nearest inside is looked at once more, which changes nothing.
+        Where none is inside, ``first`` lies behind the plane, where the ring still holds nothing.
         """
         writer = self.writer
         for u in range(self.rows):
             writer.line(f"u = max(min({u}, last), first)")
-            inside = f"(start + {_times('u', self.dilation[0])}) & {self.ring - 1}"
-            writer.line(f"i = choose(first <= last, {inside}, {self.ring})")
+            i0 = f"start + {_times('u', self.dilation[0])}"
             for name in self._rings:
-                writer.line(f"{name}_r{u} = row({name}s, (i, 0))")
+                writer.line(f"{name}_r{u} = row({name}s, (({i0}) & {self.ring - 1}, 0))")
             if self.placed:
                 writer.line(f"taps_{u} = spread(F({self.columns} * u))")
         writer.open(f"for j in range(0, lanes, {self.lanes}):")
@@ -151,6 +157,11 @@ class Extremes:
         self.writer.line("best = choose(wins, new, best)")
         if self.placed:
             self.writer.line(f"{place} = choose(wins, {number}, {place})")
+
+
+def lanes_of(shape: Shape) -> int:
+    """Count the numbers of a vector."""
+    return VECTOR_BYTES // (4 if shape.dtype == "float32" else 8)
 
 
 def plus(name: str, number: int) -> str:

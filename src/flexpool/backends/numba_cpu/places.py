@@ -23,18 +23,18 @@ from flexpool.backends.numba_cpu.plan import Shape, Writer
 from flexpool.backends.numba_cpu.scatter import Share, shares
 from flexpool.ir import Graph, Grid
 
-__all__ = ["Places", "has_places"]
+__all__ = ["Places", "handed", "has_places"]
 
 
 def has_places(graph: Graph, shape: Shape) -> bool:
     """Tell whether a graph's work is the gradient of a maximum or minimum of such windows."""
-    if not overlaps(shape) or len(_handed(graph)) != 1:
+    if not overlaps(shape) or len(handed(graph)) != 1:
         return False
-    ((place, value),) = _handed(graph)
+    ((place, value),) = handed(graph)
     return is_extreme_of_element(place) and value.op == "leaf" and value.grid == Grid.WINDOW
 
 
-def _handed(graph: Graph) -> list[Share]:
+def handed(graph: Graph) -> list[Share]:
     """List what each window hands to elements, if that is the graph's only work."""
     if len(graph.outputs) != 1 or graph.outputs[0].onto != Grid.ELEMENT:
         return []
@@ -53,7 +53,7 @@ class Places:
     def __init__(self, graph: Graph, shape: Shape, writer: Writer) -> None:
         self.writer = writer
         (self.output,) = graph.outputs
-        ((place, value),) = _handed(graph)
+        ((place, value),) = handed(graph)
         self.grad = value.value
         self.extremes = found = Extremes(place, shape, writer)
         self.lanes = found.lanes
@@ -117,11 +117,11 @@ class Places:
         for c in range(self.covering):
             for v in reversed(range(found.columns)):
                 shift, residue = found.shift(v)
-                place, handed = (
+                place, value = (
                     f"load_before({name}_r{c}, j, {shift})" for name in ("place", "handed")
                 )
                 hit = f"{place} == spread(F({plus(f'tap_{c}', v)}))"
-                part = f"choose({hit}, {handed}, spread(F(0)))"
+                part = f"choose({hit}, {value}, spread(F(0)))"
                 writer.line(f"sum_{residue} = sum_{residue} + {part}")
         sums = "".join(f"sum_{residue}, " for residue in range(found.stride))
         writer.line(f"store_together(onto, width, {found.begin(0)}, ({sums.strip()}))")
@@ -136,6 +136,7 @@ class Places:
         writer.line(f"meets = (o < o0) & (u >= 0){meets}")
         tap = f"(u // {step})" if step > 1 else "u"
         writer.line(f"tap_{c} = {self.extremes.columns} * {tap}")
-        place, handed = f"choose(meets, o & {self.ring - 1}, {self.ring})", f"o & {self.ring - 1}"
+        ring = f"o & {self.ring - 1}"
+        place = f"choose(meets, {ring}, {self.ring})"
         writer.line(f"place_r{c} = row(places, ({place}, {self.margin}))")
-        writer.line(f"handed_r{c} = row(handed, ({handed}, {self.margin}))")
+        writer.line(f"handed_r{c} = row(handed, ({ring}, {self.margin}))")

@@ -17,6 +17,7 @@ from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, by_rows, sign
 from flexpool.backends.numba_cpu.rolled import Rolled
 from flexpool.backends.numba_cpu.rows import Rows
 from flexpool.backends.numba_cpu.separable import Separable, is_separable
+from flexpool.backends.numba_cpu.tiles import Tiles
 from flexpool.backends.numba_cpu.whole import Whole
 from flexpool.ir import Graph, Grid, text
 
@@ -126,6 +127,7 @@ def _title(graph: Graph, shape: Shape) -> str:
     layout = "channels last" if shape.channels_last else "planes"
     layout += ", few" if shape.packed else ""
     layout += ", neighbours" if shape.neighbours else ""
+    layout += ", few, tiled" if shape.tiled else ""
     layout += f", {shape.whole} lines" if shape.whole else ""
     lines.append(f"window {window}{stride}, {shape.dtype}, {layout}")
     return "\n".join(line.replace("\\", "") for line in lines)
@@ -154,6 +156,8 @@ class _Kernel:
     def write(self) -> None:
         if self.shape.whole:
             self._write_whole()
+        elif self.shape.tiled:
+            Tiles(self.graph, self.shape, self.writer).write()
         elif has_maxima(self.graph, self.shape):
             self._write_extremes(Maxima(self.graph, self.shape, self.writer))
         elif has_places(self.graph, self.shape):

@@ -1,4 +1,4 @@
-"""Maxima and minima whose windows overlap, to the bit, against loops typed by hand."""
+"""Maxima and minima in vectors, forward and backward, to the bit, against loops typed by hand."""
 
 import itertools
 
@@ -17,15 +17,21 @@ from flexpool.window import window
 
 WINDOWS = {  # kernel, stride, padding, dilation, ceil_mode; size of the plane
     "resnet": ((3, 2, 1), (9, 37)),
-    "googlenet": ((3, 2, 0, 1, True), (6, 36)),
+    "googlenet": ((3, 2, 0, 1, True), (6, 64)),  # windows fill vectors
     "inception": ((3, 1, 1), (5, 35)),
+    "cut": (((3, 3), (2, 4)), (5, 65)),  # windows fill a vector, elements one more
     "dilated": (((2, 3), (1, 3), 1, (2, 1), True), (8, 50)),
     "far-rows": ((2, 1, "same", (4, 5)), (3, 40)),  # the middle row of windows has no element
     "far-columns": ((2, 1, "same", (3, 4)), (6, 3)),
     "gaps": (((2, 3), (3, 4), 1), (9, 75)),  # elements that no window reads
     "wide": (((1, 8), (2, 1), (0, 4)), (5, 44)),
     "tall": (((6, 2), (1, 1), (3, 0)), (10, 18)),
+    "tiles": ((2, 2), (10, 10)),
+    "tiles-of-28": ((2, 2), (4, 28)),
+    "tiles-of-2x3": (((2, 3), (2, 3)), (6, 15)),
+    "one-tile-a-row": (((3, 2), (3, 2)), (9, 2)),
 }
+BACKWARD_ONLY = ("gaps", "cut", "tall", "tiles", "tiles-of-28", "tiles-of-2x3", "one-tile-a-row")
 KINDS = ("numbers", "ties", "special", "nothing")
 
 
@@ -114,7 +120,7 @@ def test_gradient_is_that_of_loops_to_the_bit(untouched, monkeypatch, name, op, 
     for kind in KINDS:
         task, x, grad = case(name, op, dtype, kind)
         known = expected(grad, x, op, task.geometry)
-        assert "load_before" in launch.source(task)
+        assert ("tiled" if "tile" in name else "load_before") in launch.source(task)
         for pieces in (3, 1):  # planes at a time, the last first
             monkeypatch.setattr(launch.threads, "run", in_pieces(pieces))
             found = launch.run(task, {"x": x, "grad_y": grad})["x"]
@@ -123,7 +129,8 @@ def test_gradient_is_that_of_loops_to_the_bit(untouched, monkeypatch, name, op, 
 
 
 @pytest.mark.parametrize(
-    ("name", "op", "dtype"), [case for case in EACH if case[0] not in ("gaps", "tall")]
+    ("name", "op", "dtype"),
+    [c for c in EACH if not c[0].startswith(("gaps", "tall", "tile", "one"))],
 )
 def test_values_are_those_of_loops_to_the_bit(untouched, monkeypatch, name, op, dtype):
     """Also the sign of zeros: the first of equals is the result."""
@@ -150,17 +157,19 @@ def in_pieces(size):
     return run
 
 
-def test_no_plane_writes_what_is_anothers(untouched, monkeypatch):
+@pytest.mark.parametrize("name", ["inception", "tiles-of-28"])
+def test_no_plane_writes_what_is_anothers(untouched, monkeypatch, name):
     """The kernel runs on the middle plane alone: what lies around it stays as it was."""
-    task, x, grad = case("inception", "max", "float32", "numbers")
+    task, x, grad = case(name, "max", "float32", "numbers")
     monkeypatch.setattr(launch.threads, "run", lambda work, items, amount: work(1, 2))
     found = launch.run(task, {"x": x, "grad_y": grad})["x"]
     assert np.isnan(found[0, [0, 2]]).all()
     assert not np.isnan(found[0, 1]).any()
 
 
-def test_a_plane_of_nan_does_not_come_in(untouched):
-    task, x, grad = case("resnet", "max", "float32", "numbers")
+@pytest.mark.parametrize("name", ["resnet", "tiles"])
+def test_a_plane_of_nan_does_not_come_in(untouched, name):
+    task, x, grad = case(name, "max", "float32", "numbers")
     among = x.copy()
     among[:, [0, 2]] = np.nan
     found, known = (launch.run(task, {"x": each, "grad_y": grad})["x"] for each in (among, x))
@@ -195,6 +204,24 @@ def test_other_work_is_not_taken(graph, where, sizes):
     shape = shape_of(Task(graph, geometry(where, sizes), (1, 1), "float32"), channels_last=False)
     assert not places.has_places(graph, shape)
     assert not maxima.has_maxima(graph, shape)
+
+
+@pytest.mark.parametrize(
+    ("op", "where", "sizes"),
+    [
+        ("max", window(2, 2), (7, 8)),  # elements that no window reads
+        ("max", window(2, 2), (8, 9)),
+        ("max", window(2, 2, 2, 1), (8, 8)),
+        ("max", window(2, 2), (4, 34)),  # more windows of a row than a vector holds
+        ("max", window(2, (2, 5)), (4, 10)),
+        ("max", window(1, 2), (8,)),
+        ("range", window(2, 2), (8, 8)),
+        ("avg", window(2, 2), (8, 8)),
+    ],
+)
+def test_other_tiles_are_not_taken(op, where, sizes):
+    task = Task(find(op).gradient(("x",)), geometry(where, sizes), (1, 1), "float32")
+    assert "tiled" not in launch.source(task)
 
 
 def test_values_of_windows_that_do_not_overlap_are_not_taken():
