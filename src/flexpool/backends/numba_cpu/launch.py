@@ -15,6 +15,7 @@ from flexpool.backends.numba_cpu.neighbours import has_neighbours
 from flexpool.backends.numba_cpu.packed import packs
 from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
+from flexpool.backends.numba_cpu.tiles import has_tiles
 from flexpool.backends.numba_cpu.whole import SHORT, is_wholesale
 from flexpool.backends.numba_math import CACHE_LINE
 from flexpool.backends.task import Geometry, Task, geometry
@@ -83,6 +84,7 @@ def _shape(task: Task, last: bool) -> Shape:
         shape,
         packed=packs(task.graph, shape, task.batch[1]),
         neighbours=has_neighbours(task.graph, shape, windows),
+        tiled=_tiles(task.geometry) and has_tiles(task.graph, shape, windows),
         whole=_whole(task, last),
     )
 

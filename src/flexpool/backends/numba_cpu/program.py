@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flexpool.backends.numba_cpu.channels import Channels
 from flexpool.backends.numba_cpu.expressions import expression, number
+from flexpool.backends.numba_cpu.maxima import Maxima, has_maxima
 from flexpool.backends.numba_cpu.neighbours import Neighbours
 from flexpool.backends.numba_cpu.packed import Packed
 from flexpool.backends.numba_cpu.passes import Passes
@@ -16,6 +17,7 @@ from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, by_rows, sign
 from flexpool.backends.numba_cpu.rolled import Rolled
 from flexpool.backends.numba_cpu.rows import Rows
 from flexpool.backends.numba_cpu.separable import Separable, is_separable
+from flexpool.backends.numba_cpu.tiles import Tiles
 from flexpool.backends.numba_cpu.whole import Whole
 from flexpool.ir import Graph, Grid, text
 
@@ -125,6 +127,7 @@ def _title(graph: Graph, shape: Shape) -> str:
     layout = "channels last" if shape.channels_last else "planes"
     layout += ", few" if shape.packed else ""
     layout += ", neighbours" if shape.neighbours else ""
+    layout += ", few, tiled" if shape.tiled else ""
     layout += f", {shape.whole} lines" if shape.whole else ""
     lines.append(f"window {window}{stride}, {shape.dtype}, {layout}")
     return "\n".join(line.replace("\\", "") for line in lines)
@@ -153,8 +156,12 @@ class _Kernel:
     def write(self) -> None:
         if self.shape.whole:
             self._write_whole()
+        elif self.shape.tiled:
+            Tiles(self.graph, self.shape, self.writer).write()
+        elif has_maxima(self.graph, self.shape):
+            self._write_extremes(Maxima(self.graph, self.shape, self.writer))
         elif has_places(self.graph, self.shape):
-            self._write_places()
+            self._write_extremes(Places(self.graph, self.shape, self.writer))
         elif self.shape.channels_last:
             self._write_images()
         else:
@@ -181,11 +188,10 @@ class _Kernel:
         self._open_items("p")
         whole.write_plane(self._write_channel_values())
 
-    def _write_places(self) -> None:
-        places = Places(self.graph, self.shape, self.writer)
-        places.write_buffers()
+    def _write_extremes(self, extremes: Maxima | Places) -> None:
+        extremes.write_buffers()
         self._open_items("p")
-        places.write_plane()
+        extremes.write_plane()
 
     def _open_items(self, letter: str) -> None:
         """Open the loop over planes or images, or over some rows of windows in some of them."""

@@ -1,4 +1,4 @@
-"""Gradients of maxima and minima whose windows overlap, to the bit, against loops typed by hand."""
+"""Maxima and minima in vectors, forward and backward, to the bit, against loops typed by hand."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from numba import njit
 
 import flexpool
 from flexpool.backends import numba_lanes
-from flexpool.backends.numba_cpu import launch, places
+from flexpool.backends.numba_cpu import launch, maxima, places
 from flexpool.backends.numba_cpu.plan import shape_of
 from flexpool.backends.numba_math import choose
 from flexpool.backends.task import Task, geometry
@@ -17,14 +17,21 @@ from flexpool.window import window
 
 WINDOWS = {  # kernel, stride, padding, dilation, ceil_mode; size of the plane
     "resnet": ((3, 2, 1), (9, 37)),
-    "googlenet": ((3, 2, 0, 1, True), (6, 36)),
+    "googlenet": ((3, 2, 0, 1, True), (6, 64)),  # windows fill vectors
     "inception": ((3, 1, 1), (5, 35)),
+    "cut": (((3, 3), (2, 4)), (5, 65)),  # windows fill a vector, elements one more
     "dilated": (((2, 3), (1, 3), 1, (2, 1), True), (8, 50)),
-    "far": ((2, 2, 1, (4, 5)), (5, 40)),  # windows of which the only elements lie outside
+    "far-rows": ((2, 1, "same", (4, 5)), (3, 40)),  # the middle row of windows has no element
+    "far-columns": ((2, 1, "same", (3, 4)), (6, 3)),
     "gaps": (((2, 3), (3, 4), 1), (9, 75)),  # elements that no window reads
     "wide": (((1, 8), (2, 1), (0, 4)), (5, 44)),
     "tall": (((6, 2), (1, 1), (3, 0)), (10, 18)),
+    "tiles": ((2, 2), (10, 10)),
+    "tiles-of-28": ((2, 2), (4, 28)),
+    "tiles-of-2x3": (((2, 3), (2, 3)), (6, 15)),
+    "one-tile-a-row": (((3, 2), (3, 2)), (9, 2)),
 }
+BACKWARD_ONLY = ("gaps", "cut", "tall", "tiles", "tiles-of-28", "tiles-of-2x3", "one-tile-a-row")
 KINDS = ("numbers", "ties", "special", "nothing")
 
 
@@ -50,27 +57,45 @@ def place(x, taps, op):
     return found
 
 
+def windows(x, op, where):
+    """Give each window's number, and its extremum's place in the whole array."""
+    for plane in np.ndindex(x.shape[:2]):
+        for o in np.ndindex(where.output_shape):
+            inside = [
+                [i for i in range(begin, begin + k * d, d) if 0 <= i < size]
+                for begin, k, d, size in zip(
+                    (p.start[i] for p, i in zip(where.placements, o, strict=True)),
+                    where.window.kernel_size,
+                    where.window.dilation,
+                    where.sizes,
+                    strict=True,
+                )
+            ]
+            found = place(x[plane], list(itertools.product(*inside)), op)
+            yield (*plane, *o), None if found is None else (*plane, *found)
+
+
 def expected(grad, x, op, where):
     """Add window after window, in row-major order."""
     gradient = np.zeros_like(x)
-    placements = where.placements
-    for plane in np.ndindex(x.shape[:2]):
-        for o in np.ndindex(where.output_shape):
-            steps = where.window.dilation
-            inside = [
-                [p.start[i] + u * d for u in range(p.first[i], p.stop[i])]
-                for p, i, d in zip(placements, o, steps, strict=True)
-            ]
-            found = place(x[plane], list(itertools.product(*inside)), op)
-            if found is not None:
-                gradient[(*plane, *found)] += grad[(*plane, *o)]
+    for number, found in windows(x, op, where):
+        if found is not None:
+            gradient[found] += grad[number]
     return gradient
 
 
-def case(name, op, dtype, kind):
+def expected_values(x, op, where):
+    y = np.empty((*x.shape[:2], *where.output_shape), x.dtype)
+    for number, found in windows(x, op, where):
+        y[number] = (-np.inf if op == "max" else np.inf) if found is None else x[found]
+    return y
+
+
+def case(name, op, dtype, kind, forward=False):
     arguments, sizes = WINDOWS[name]
     where = geometry(window(2, *arguments[:4], ceil_mode=arguments[4:] == (True,)), sizes)
-    task = Task(find(op).gradient(("x",)), where, (1, 3), dtype)
+    graph = find(op).graph() if forward else find(op).gradient(("x",))
+    task = Task(graph, where, (1, 3), dtype)
     x = drawn(kind, (1, 3, *sizes), op).astype(dtype)
     grad = np.random.default_rng(7).normal(size=(1, 3, *where.output_shape)).astype(dtype)
     return task, x, grad
@@ -95,12 +120,31 @@ def test_gradient_is_that_of_loops_to_the_bit(untouched, monkeypatch, name, op, 
     for kind in KINDS:
         task, x, grad = case(name, op, dtype, kind)
         known = expected(grad, x, op, task.geometry)
-        assert "load_before" in launch.source(task)
+        assert ("tiled" if "tile" in name else "load_before") in launch.source(task)
         for pieces in (3, 1):  # planes at a time, the last first
             monkeypatch.setattr(launch.threads, "run", in_pieces(pieces))
             found = launch.run(task, {"x": x, "grad_y": grad})["x"]
             assert found.dtype == dtype
             assert found.tobytes() == known.tobytes(), (kind, pieces, found - known)
+
+
+@pytest.mark.parametrize(
+    ("name", "op", "dtype"),
+    [c for c in EACH if not c[0].startswith(("gaps", "tall", "tile", "one"))],
+)
+def test_values_are_those_of_loops_to_the_bit(untouched, monkeypatch, name, op, dtype):
+    """Also the sign of zeros: the first of equals is the result."""
+    for kind in KINDS:
+        task, x, _ = case(name, op, dtype, kind, forward=True)
+        known = expected_values(x, op, task.geometry)
+        assert "load_apart" in launch.source(task)
+        for pieces in (100, 1):  # rows of windows at a time, the last first
+            monkeypatch.setattr(launch.threads, "run", in_pieces(pieces))
+            found = launch.run(task, {"x": x})["y"]
+            assert found.dtype == dtype
+            np.testing.assert_array_equal(found, known)
+            numbers = ~np.isnan(known)
+            assert (np.signbit(found) == np.signbit(known))[numbers].all(), (kind, pieces)
 
 
 def in_pieces(size):
@@ -113,27 +157,39 @@ def in_pieces(size):
     return run
 
 
-def test_no_plane_writes_what_is_anothers(untouched, monkeypatch):
+@pytest.mark.parametrize("name", ["inception", "tiles-of-28"])
+def test_no_plane_writes_what_is_anothers(untouched, monkeypatch, name):
     """The kernel runs on the middle plane alone: what lies around it stays as it was."""
-    task, x, grad = case("inception", "max", "float32", "numbers")
+    task, x, grad = case(name, "max", "float32", "numbers")
     monkeypatch.setattr(launch.threads, "run", lambda work, items, amount: work(1, 2))
     found = launch.run(task, {"x": x, "grad_y": grad})["x"]
     assert np.isnan(found[0, [0, 2]]).all()
     assert not np.isnan(found[0, 1]).any()
 
 
-def test_a_plane_of_nan_does_not_come_in(untouched):
-    task, x, grad = case("resnet", "max", "float32", "numbers")
+@pytest.mark.parametrize("name", ["resnet", "tiles"])
+def test_a_plane_of_nan_does_not_come_in(untouched, name):
+    task, x, grad = case(name, "max", "float32", "numbers")
     among = x.copy()
     among[:, [0, 2]] = np.nan
     found, known = (launch.run(task, {"x": each, "grad_y": grad})["x"] for each in (among, x))
     assert found[:, 1].tobytes() == known[:, 1].tobytes()
 
 
+def test_no_row_of_windows_writes_what_is_anothers(untouched, monkeypatch):
+    task, x, _ = case("inception", "max", "float32", "numbers", forward=True)
+    monkeypatch.setattr(launch.threads, "run", lambda work, items, amount: work(2, 9))
+    found = launch.run(task, {"x": x})["y"].reshape(15, 35)
+    assert np.isnan(found[[0, 1, *range(9, 15)]]).all()
+    assert not np.isnan(found[2:9]).any()
+
+
 @pytest.mark.parametrize(
     ("graph", "where", "sizes"),
     [
-        (find("max").graph(), window(2, 3, 2), (9, 9)),
+        (find("range").graph(), window(2, 3, 2), (9, 9)),
+        (find("avg").graph(), window(2, 3, 2), (9, 9)),
+        (find("morph").graph(), window(2, 3, 2), (9, 9)),
         (find("range").gradient(("x",)), window(2, 3, 2), (9, 9)),
         (find("avg").gradient(("x",)), window(2, 3, 2), (9, 9)),
         (find("morph").gradient(("x",)), window(2, 3, 2), (9, 9)),
@@ -145,8 +201,32 @@ def test_a_plane_of_nan_does_not_come_in(untouched):
     ],
 )
 def test_other_work_is_not_taken(graph, where, sizes):
-    task = Task(graph, geometry(where, sizes), (1, 1), "float32")
-    assert not places.has_places(graph, shape_of(task, channels_last=False))
+    shape = shape_of(Task(graph, geometry(where, sizes), (1, 1), "float32"), channels_last=False)
+    assert not places.has_places(graph, shape)
+    assert not maxima.has_maxima(graph, shape)
+
+
+@pytest.mark.parametrize(
+    ("op", "where", "sizes"),
+    [
+        ("max", window(2, 2), (7, 8)),  # elements that no window reads
+        ("max", window(2, 2), (8, 9)),
+        ("max", window(2, 2, 2, 1), (8, 8)),
+        ("max", window(2, 2), (4, 34)),  # more windows of a row than a vector holds
+        ("max", window(2, (2, 5)), (4, 10)),
+        ("max", window(1, 2), (8,)),
+        ("range", window(2, 2), (8, 8)),
+        ("avg", window(2, 2), (8, 8)),
+    ],
+)
+def test_other_tiles_are_not_taken(op, where, sizes):
+    task = Task(find(op).gradient(("x",)), geometry(where, sizes), (1, 1), "float32")
+    assert "tiled" not in launch.source(task)
+
+
+def test_values_of_windows_that_do_not_overlap_are_not_taken():
+    task, *_ = case("gaps", "max", "float32", "numbers", forward=True)
+    assert not maxima.has_maxima(task.graph, shape_of(task, channels_last=False))
 
 
 def test_channels_last_is_not_taken():
