@@ -44,7 +44,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 # What kernels import: Numba compiles it into them, and does not notice when it changes.
-_IMPORTED = ("numba_math.py", "numba_extrema.py", "philox.py")
+_IMPORTED = ("numba_math.py", "numba_extrema.py", "numba_split.py", "philox.py")
 
 _log = logging.getLogger("flexpool")
 

@@ -27,6 +27,7 @@ class Shape:
         inside: whether every window lies inside the input with all its positions.
         packed: whether the channels are so few that windows are worked off together.
         neighbours: whether large windows of one row of a plane are worked off together.
+        short_rows: whether rows of windows are so short that several are worked off as one line.
         whole: "short" or "long" where the only window is the whole plane, laid out as a line; else
             "", also where its work is not done by :mod:`flexpool.backends.numba_cpu.whole`.
     """
@@ -40,6 +41,7 @@ class Shape:
     inside: bool
     packed: bool = False
     neighbours: bool = False
+    short_rows: bool = False
     whole: str = ""
 
     @property
