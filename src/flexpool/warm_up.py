@@ -25,6 +25,8 @@ import flexpool
 from flexpool import torch_small
 from flexpool.backends import kernel_files
 from flexpool.backends.cached_files import cache_folder
+from flexpool.backends.numba_cpu.short_rows import MOST, MOST_OVERLAPPING
+from flexpool.backends.task import geometry
 from flexpool.declare import OnInput, OnOutput, Operator, Param, Weight
 from flexpool.lab import nets
 from flexpool.lab.files import storing
@@ -34,6 +36,7 @@ from flexpool.window import Window
 __all__ = ["Compiled", "Job", "compile_ahead", "jobs_of_net", "jobs_of_operator"]
 
 BATCH = 2
+LONG = 128  # elements of a row that is not short, whatever their type
 LAYOUTS = ("contiguous", "channels_last")
 
 
@@ -122,30 +125,42 @@ def jobs_of_operator(
         >>> from flexpool.declare import find
         >>> from flexpool.window import window
         >>> [job.label for job in jobs_of_operator(find("boltzmann"), window(2, 3, 2))]
-        ['boltzmann k3×3 s2×2', 'boltzmann k3×3 s2×2, beta learned']
+        ['boltzmann k3×3 s2×2', 'boltzmann k3×3 s2×2, long rows', \
+'boltzmann k3×3 s2×2, beta learned', 'boltzmann k3×3 s2×2, beta learned, long rows']
+    """
+    learned = {
+        name: () if isinstance(argument, Param) else argument.shape(window.kernel_size)
+        for name, argument in operator.arguments.items()
+        if isinstance(argument, Param | Weight) and argument.learnable and not argument.required
+    }
+    where = (window.kernel_size, window.stride, window.padding, window.dilation, window.ceil_mode)
+    call = functools.partial(_pool, operator.name, where, dict(settings or {}))
+    label = f"{operator.name} {_in_brief(window)}"
+    kinds: list[tuple[str, Mapping[str, tuple[int, ...]]]] = [(label, {})]
+    if learned:
+        kinds.append((f"{label}, {', '.join(learned)} learned", learned))
+    return [
+        Job(text + length, call, shape, layout, dtype, backward, True, {**given, **more})
+        for layout in layouts
+        for text, more in kinds
+        for length, shape in _inputs(window, layout).items()
+        for given in [_shapes(operator, window, shape)]
+    ]
+
+
+def _inputs(window: Window, layout: str) -> dict[str, tuple[int, ...]]:
+    """Give the shapes of inputs that have kernels of their own, each with what to add to a label.
+
+    With channels last, fewer channels would have one too.
     """
     sizes = tuple(
         max(32, 2 * d * (k - 1) + 2)
         for k, d in zip(window.kernel_size, window.dilation, strict=True)
     )
-    shape = (1, 16, *sizes)  # with channels last, fewer would have a kernel of their own
-    given = _shapes(operator, window, shape)
-    learned = {
-        name: () if isinstance(argument, Param) else argument.shape(window.kernel_size)
-        for name, argument in operator.arguments.items()
-        if isinstance(argument, Param | Weight) and argument.learnable and name not in given
-    }
-    where = (window.kernel_size, window.stride, window.padding, window.dilation, window.ceil_mode)
-    call = functools.partial(_pool, operator.name, where, dict(settings or {}))
-    label = f"{operator.name} {_in_brief(window)}"
-    kinds = [(label, given)]
-    if learned:
-        kinds.append((f"{label}, {', '.join(learned)} learned", {**given, **learned}))
-    return [
-        Job(text, call, shape, layout, dtype, backward, True, arguments)
-        for layout in layouts
-        for text, arguments in kinds
-    ]
+    found = {"": (1, 16, *sizes)}
+    if layout == LAYOUTS[0] and geometry(window, sizes).inside:
+        found[", long rows"] = (1, 16, *sizes[:-1], max(sizes[-1], LONG))
+    return found
 
 
 def jobs_of_net(name: str, downsampling: str | None = None, dtype: str = "float32") -> list[Job]:
@@ -182,13 +197,20 @@ def jobs_of_net(name: str, downsampling: str | None = None, dtype: str = "float3
             net(_tensor((BATCH, *image), layout, dtype, gradient=False))
         for hook in hooks:  # they would go along to the other processes
             hook.remove()
-    # Modules that say the same of themselves have the same kernels, whatever the sizes; but with
-    # channels last there is another for few channels.
+    # Modules that say the same of themselves have the same kernels, whatever the sizes; but there
+    # is another for short rows, and with channels last for few channels.
     distinct = {
-        (repr(j.function), j.layout, j.needs_gradient, j.layout == LAYOUTS[1] and j.shape[1]): j
-        for j in reversed(jobs)
+        (repr(j.function), j.layout, j.needs_gradient, _kind_of_input(j)): j for j in reversed(jobs)
     }
     return list(reversed(distinct.values()))
+
+
+def _kind_of_input(job: Job) -> int:
+    """Number the inputs of a layout that have kernels of their own."""
+    if job.layout == LAYOUTS[1]:
+        return job.shape[1]
+    length = job.shape[-1] * getattr(torch, job.dtype).itemsize
+    return sum(length >= most for most in (MOST, MOST_OVERLAPPING))
 
 
 def compile_ahead(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, list[Compiled]]]:

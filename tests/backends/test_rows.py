@@ -74,3 +74,23 @@ def test_what_lies_around_a_plane_does_not_come_in(operator, kernel, stride, pad
     found, known = (flexpool.pool(x, *case, **options) for x in (among, alone))
     assert np.isnan(found[:, 0]).any()
     np.testing.assert_array_equal(found[:, 1], known[:, 1])
+
+
+@pytest.mark.parametrize("operator", ["max", "min"])
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_a_nan_is_found_wherever_it_is_in_a_window(operator, kernel):
+    """Windows lie side by side, each with one NaN, at one tap after the other."""
+    taps = kernel * kernel
+    windows = np.random.default_rng(3).normal(size=(taps, taps)).astype(np.float32)
+    windows[np.arange(taps), np.arange(taps)] = np.nan
+    x = windows.reshape(1, taps, kernel, kernel).swapaxes(1, 2).reshape(1, 1, kernel, -1)
+    y = flexpool.pool(x, operator, kernel, backend="numba")
+    assert np.isnan(y).sum() == taps
+
+
+@pytest.mark.parametrize(("operator", "wins"), [("max", np.inf), ("min", -np.inf)])
+def test_of_equal_extrema_the_first_stays(operator, wins):
+    x = np.array([[[0.0, -0.0, -0.0, 0.0, -wins, -wins, wins, -wins]]], np.float32)
+    y = flexpool.pool(x, operator, 2, backend="numba")
+    np.testing.assert_array_equal(y, [[[0, 0, -wins, wins]]])
+    assert np.signbit(y[0, 0, :2]).tolist() == [False, True]

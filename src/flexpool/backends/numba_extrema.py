@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["VECTOR_BYTES", "largest", "place_of", "smallest"]
+__all__ = ["Line", "largest", "place_of", "smallest"]
 
 VECTOR_BYTES = 64  # of the widest vectors of today's processors
 
@@ -28,7 +28,7 @@ _intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = intrinsic
 _WORD, _NUMBER, _BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 
 
-class _Line:
+class Line:
     """Emit loads of whole vectors from a line of an array's elements.
 
     Args:
@@ -66,6 +66,25 @@ class _Line:
         )
         align = ir.Constant(_NUMBER, self.size)
         return self.builder.call(function, [self._address(at), align, present, otherwise])
+
+    def load_up_to(self, end: Any, at: Any) -> Any:
+        """Read a vector of which what lies from ``end`` on is 0, and is not touched."""
+        return self.load_present(at, self.present(self.builder.sub(end, at)), self.number(0.0))
+
+    def store(self, vector: Any, at: Any) -> None:
+        """Write a vector that lies inside the line."""
+        self.builder.store(vector, self._address(at), align=self.size)
+
+    def every(self, vectors: list[Any], first: int) -> Any:
+        """Take each n-th number of n vectors that follow one another, from a first one on."""
+        step, lanes = len(vectors), self.lanes
+        places = [divmod(step * lane + first, lanes) for lane in range(lanes)]
+        found, here = vectors[0], [at for _, at in places]
+        for k, vector in enumerate(vectors[1:], 1):
+            which = [lanes + at if of == k else here[i] for i, (of, at) in enumerate(places)]
+            mask = ir.Constant(ir.VectorType(_NUMBER, lanes), which)
+            found, here = self.builder.shuffle_vector(found, vector, mask), list(range(lanes))
+        return found
 
     def present(self, left: Any) -> Any:
         """Make the mask of as many lanes, from the first on, as there are numbers left."""
@@ -107,7 +126,7 @@ def _extremum(sign: str, nothing: float) -> Callable[..., Any]:
 
     def declare(typing: Any, line: Any, count: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            source, count = _Line(context, builder, line, args[0]), args[1]
+            source, count = Line(context, builder, line, args[0]), args[1]
             bests = [cgutils.alloca_once(builder, source.vector) for _ in range(_AT_ONCE)]
             for best in bests:
                 builder.store(source.number(nothing), best)
@@ -174,7 +193,7 @@ def _matches(typing: Any, line: Any, at: Any, count: Any, value: Any) -> Any:
     """Compare up to _BLOCK numbers, from a place on, with a value; give one bit for each."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source = _Line(context, builder, line, args[0])
+        source = Line(context, builder, line, args[0])
         wanted, found = source.spread(args[3]), ir.Constant(_WORD, 0)
         for begin in range(0, _BLOCK, source.lanes):
             place = builder.add(args[1], ir.Constant(_WORD, begin))

@@ -29,6 +29,7 @@ from numba.np import arrayobj
 from flexpool.backends import philox
 from flexpool.backends.numba_extrema import largest, place_of, smallest
 from flexpool.backends.numba_lanes import Vector
+from flexpool.backends.numba_split import split
 
 __all__ = [
     "add",
@@ -38,6 +39,7 @@ __all__ = [
     "choose",
     "exp",
     "expm1",
+    "fetch",
     "fetch_ahead",
     "floor",
     "index_of",
@@ -52,6 +54,7 @@ __all__ = [
     "sigmoid",
     "sign",
     "smallest",
+    "split",
     "sqrt",
     "stream",
     "strided",
@@ -300,13 +303,19 @@ def _prefetch(typing: Any, line: Any, index: Any) -> Any:
 
 
 @njit(error_model="numpy", forceinline=True)
+def fetch(line: Any, count: Any) -> Any:
+    """Ask for some elements of a line, which need not exist."""
+    for i in range(0, count, CACHE_LINE // line.itemsize):
+        _prefetch(line, i)
+
+
+@njit(error_model="numpy", forceinline=True)
 def fetch_ahead(line: Any, count: Any) -> Any:
     """Ask for what a few rows on will read: as many elements as one row brings anew.
 
     Of long rows too many are read at once for processors to foresee it.
     """
-    for i in range(0, count, 64 // line.itemsize):
-        _prefetch(line, i + 8192 // line.itemsize)
+    fetch(row(line, (8192 // line.itemsize,)), count)
 
 
 @_intrinsic

@@ -87,14 +87,22 @@ class Body:
         return f"has_{k} & ({condition})" if self.masked else condition
 
     def _extremum(self, node: Node) -> None:
-        """Compare one after the other; a NaN takes over."""
+        """Compare one after the other, passing over NaN, which are looked for apart.
+
+        So each step is one instruction where processors have it, and two NaN are found with one.
+        The first value stays if it is NaN: nothing is larger or smaller.
+        """
         name, (arg,) = self.names[node], node.args
-        nothing = f"F({'-' if node.op == 'max' else ''}np.inf)"
-        self.writer.line(f"{name} = {self.present(self.value(arg, 0), 0, nothing)}")
-        for k in range(1, self.positions):
-            new = self.value(arg, k)
-            wins = self._wins(better(node.op, new, name), k)
+        sign, nothing = (">", "F(-np.inf)") if node.op == "max" else ("<", "F(np.inf)")
+        values = [self.value(arg, k) for k in range(self.positions)]
+        self.writer.line(f"{name} = {self.present(values[0], 0, nothing)}")
+        later = list(enumerate(values))[1:]
+        for k, new in later:
+            wins = self._wins(f"{new} {sign} {name}", k)
             self.writer.line(f"{name} = choose({wins}, {new}, {name})")
+        if later:
+            nan = " | ".join(self._wins(f"({new} != {new})", k) for k, new in later)
+            self.writer.line(f"{name} = choose({nan}, F(np.nan), {name})")
 
     def _place_of_extremum(self, node: Node) -> None:
         """Compare one after the other: the first of equals stays, a NaN takes over."""

@@ -15,6 +15,7 @@ from flexpool.backends.numba_cpu.neighbours import has_neighbours
 from flexpool.backends.numba_cpu.packed import packs
 from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
+from flexpool.backends.numba_cpu.short_rows import has_short_rows
 from flexpool.backends.numba_cpu.tiles import has_tiles
 from flexpool.backends.numba_cpu.whole import SHORT, is_wholesale
 from flexpool.backends.numba_math import CACHE_LINE
@@ -85,6 +86,7 @@ def _shape(task: Task, last: bool) -> Shape:
         packed=packs(task.graph, shape, task.batch[1]),
         neighbours=has_neighbours(task.graph, shape, windows),
         tiled=_tiles(task.geometry) and has_tiles(task.graph, shape, windows),
+        short_rows=has_short_rows(task.graph, shape, windows),
         whole=_whole(task, last),
     )
 
@@ -269,9 +271,12 @@ def _is_large(task: Task) -> bool:
 
 
 def _is_distant(task: Task) -> bool:
-    """Tell whether a kernel for planes had better ask early for the lines it will read."""
+    """Tell whether a kernel for planes had better ask early for the lines it will read.
+
+    Processors foresee what follows without a gap, but not windows that reach over several slices.
+    """
     line = task.geometry.sizes[-1] * np.dtype(task.dtype).itemsize
-    return _is_large(task) and line >= LONG_LINE
+    return _is_large(task) and (line >= LONG_LINE or task.geometry.dimensions > 2)
 
 
 def _is_streamed(task: Task, last: bool) -> bool:

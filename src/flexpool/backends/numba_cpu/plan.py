@@ -28,6 +28,7 @@ class Shape:
         packed: whether the channels are so few that windows are worked off together.
         neighbours: whether large windows of one row of a plane are worked off together.
         tiled: whether the windows tile small planes whose rows are worked off alike.
+        short_rows: whether rows of windows are so short that several are worked off as one line.
         whole: "short" or "long" where the only window is the whole plane, laid out as a line; else
             "", also where its work is not done by :mod:`flexpool.backends.numba_cpu.whole`.
     """
@@ -42,6 +43,7 @@ class Shape:
     packed: bool = False
     neighbours: bool = False
     tiled: bool = False
+    short_rows: bool = False
     whole: str = ""
 
     @property

@@ -17,6 +17,7 @@ from flexpool.backends.numba_cpu.plan import Names, Shape, Writer, by_rows, sign
 from flexpool.backends.numba_cpu.rolled import Rolled
 from flexpool.backends.numba_cpu.rows import Rows
 from flexpool.backends.numba_cpu.separable import Separable, is_separable
+from flexpool.backends.numba_cpu.short_rows import ShortRows
 from flexpool.backends.numba_cpu.tiles import Tiles
 from flexpool.backends.numba_cpu.whole import Whole
 from flexpool.ir import Graph, Grid, text
@@ -34,6 +35,7 @@ _FUNCTIONS = (
     "copy_lanes",
     "exp",
     "expm1",
+    "fetch",
     "fetch_ahead",
     "floor",
     "index_of",
@@ -49,6 +51,7 @@ _FUNCTIONS = (
     "sigmoid",
     "sign",
     "smallest",
+    "split",
     "sqrt",
     "stream",
     "strided",
@@ -128,6 +131,7 @@ def _title(graph: Graph, shape: Shape) -> str:
     layout += ", few" if shape.packed else ""
     layout += ", neighbours" if shape.neighbours else ""
     layout += ", few, tiled" if shape.tiled else ""
+    layout += ", short rows" if shape.short_rows else ""
     layout += f", {shape.whole} lines" if shape.whole else ""
     lines.append(f"window {window}{stride}, {shape.dtype}, {layout}")
     return "\n".join(line.replace("\\", "") for line in lines)
@@ -144,6 +148,8 @@ class _Kernel:
         self.passes = Passes(graph, shape, names, writer) if passes else None
         self.rows: Rows | Separable | Neighbours | None = None
         self.channels: Channels | None = None
+        if shape.short_rows:
+            return
         if shape.channels_last and unrolled:
             self.channels = Channels(graph, shape, names, writer)
         elif is_separable(graph, shape):
@@ -164,6 +170,8 @@ class _Kernel:
             self._write_extremes(Places(self.graph, self.shape, self.writer))
         elif self.shape.channels_last:
             self._write_images()
+        elif self.shape.short_rows:
+            self._write_short_rows()
         else:
             self._write_planes()
 
@@ -181,6 +189,12 @@ class _Kernel:
         else:
             self._open_rows(last + 1)
             self.rolled.write(known)
+
+    def _write_short_rows(self) -> None:
+        short_rows = ShortRows(self.graph, self.shape, self.names, self.writer)
+        short_rows.write_begin()
+        short_rows.open_rows()
+        short_rows.write_rows(self._write_channel_values())
 
     def _write_whole(self) -> None:
         whole = Whole(self.graph, self.shape, self.names, self.writer)

@@ -192,7 +192,7 @@ class Rows:
             for r, row in enumerate(self.rows):
                 place = self._line_place(row)
                 self._write_pointer(f"{name}_r{r}", name, place, self._span, f"{r}, 0")
-            self.fetch_ahead(name)
+            self.write_fetches(name, self._first_column, "count")
         for output in self.graph.outputs:
             if output.onto == Grid.WINDOW:
                 name, place = f"out_{output.name}", self.window_place("at")
@@ -210,13 +210,25 @@ class Rows:
         with_edges = f"row_with_edges(in_{name}_all, {begin}, {length}, {edge})"
         self.writer.line(f"{line} = {with_edges if self.filled else f'row(in_{name}, {place})'}")
 
-    def fetch_ahead(self, name: str) -> None:
-        """Ask for what later rows of windows will read of the input, as much as is new in each."""
-        fresh = f"in_{name}.shape[{self.last + 1}]"
-        if self.last and self.shape.stride[-2] > 1:
-            fresh = f"{self.shape.stride[-2]} * {fresh}"
+    def write_fetches(self, name: str, column: str, windows: str) -> None:
+        """Ask for what later windows will read of the input, as much as is new in each row.
+
+        That is what comes next, or in three dimensions the next slices, in the same place.
+        """
+        if not self.last:
+            return
+        extent, stride = self.shape.extent or (), self.shape.stride
+        count = f"{stride[-1]} * {windows}" if stride[-1] > 1 else windows
         self.writer.open("if distant:")
-        self.writer.line(f"fetch_ahead({name}_r0, {fresh})")
+        for r, row in enumerate(self.rows):
+            if any(u < k - s for u, k, s in zip(row, extent, stride, strict=False)):
+                continue  # the windows before have asked for it
+            if self.last == 1:
+                self.writer.line(f"fetch_ahead({name}_r{r}, {count})")
+                continue
+            slices = self.last - 2
+            ahead = (*row[:slices], row[slices] + stride[slices], *row[slices + 1 :])
+            self.writer.line(f"fetch(row(in_{name}, {self.row_place(ahead, column)}), {count})")
         self.writer.close()
 
     @property

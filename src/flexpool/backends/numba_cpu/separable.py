@@ -98,7 +98,7 @@ class Separable:
                 for r, row in enumerate(rows):
                     place = self.rows.row_place(row, "0")
                     writer.line(f"{node.value}_r{r} = row(in_{node.value}, {place})")
-                self.rows.fetch_ahead(str(node.value))
+                self.rows.write_fetches(str(node.value), "0", "windows")
         writer.open("for i in range(width):")
         for r in range(len(rows)):
             self._write_inner(known, f"_{r}", f"_r{r}")

@@ -1,0 +1,152 @@
+"""Code for short rows of windows: several rows, of several planes, are worked off as one line.
+
+What the taps of a row of windows read is first copied to ``taps``, one line for each tap, next to
+that of the row before. A loop goes over all windows there then, so that it has whole vectors
+however few windows a row has. Results of neighbouring rows are neighbours anyway.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flexpool.backends.numba_cpu.body import Body
+from flexpool.backends.numba_cpu.maxima import has_maxima
+from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
+from flexpool.backends.numba_cpu.rows import VECTOR, Rows
+from flexpool.ir import Graph, Grid, Node
+
+__all__ = ["MOST", "MOST_OVERLAPPING", "ShortRows", "has_short_rows"]
+
+# Bytes of a row of the input. In longer ones, what vectors leave over takes less time than copying;
+# where windows overlap, reading each element several times at a stride takes longer than that.
+MOST = 192
+MOST_OVERLAPPING = 384
+
+MOST_APART = 4  # elements from one window to the next: each asks for a vector more to choose from
+MOST_KEPT = 4096  # elements: they stay in the first cache
+MOST_TOGETHER = 512  # windows
+
+
+def has_short_rows(graph: Graph, shape: Shape, windows: int) -> bool:
+    """Tell whether rows of so many windows are worked off together."""
+    if shape.channels_last or not shape.inside or not shape.unrolled(graph):
+        return False
+    if has_maxima(graph, shape):
+        return False
+    if any(output.onto != Grid.WINDOW for output in graph.outputs):
+        return False
+    most = MOST if shape.disjoint else MOST_OVERLAPPING
+    length = windows * shape.stride[-1] * np.dtype(shape.dtype).itemsize
+    return length < most and shape.stride[-1] <= MOST_APART
+
+
+class ShortRows:
+    """Write the work for rows of windows, which are numbered through all planes.
+
+    Args:
+        graph: the work, for which :func:`has_short_rows` is true.
+        shape: the kernel's constants.
+        names: of the nodes.
+        writer: where to write.
+    """
+
+    def __init__(self, graph: Graph, shape: Shape, names: Names, writer: Writer) -> None:
+        self.graph, self.shape, self.writer = graph, shape, writer
+        self.last = shape.dimensions - 1
+        self.rows = Rows(graph, shape, names, writer)
+        self.positions = self.rows.positions
+        self.body = Body(graph, names, writer, self.positions, False, self._load)
+        self.together = min(MOST_TOGETHER, MOST_KEPT // self.positions)
+        self.length = self.together + VECTOR
+        leaves = [node for node in graph.leaves().values() if node.op == "leaf"]
+        self.split = [str(node.value) for node in leaves if node.grid == Grid.ELEMENT]
+        self.read = [str(node.value) for node in leaves if node.grid == Grid.WINDOW]
+        self.of_channel = any(node.grid & Grid.CHANNEL for node in leaves)
+
+    def write_begin(self) -> None:
+        """Write, once per call of the kernel, at which row it begins, and where it keeps taps."""
+        writer, last = self.writer, self.last
+        writer.line(f"windows = len(start_{last})")
+        writer.line(f"base = start_{last}[0]")
+        writer.line(f"together = {self.together} // windows")
+        for name in self.split:
+            size = f"({self.positions + 1}, {self.length})"
+            writer.line(f"{name}_taps = aligned(np.empty({size}, F))")
+        if last:
+            writer.line("p, o0 = begin // len(start_0), begin % len(start_0)")
+        else:
+            writer.line("p = begin")
+        for d in range(1, last):
+            writer.line(f"o{d} = 0")
+        inner = "".join(f" * len(start_{d})" for d in range(1, last))
+        writer.line(f"at, stop = begin{inner}, end{inner}")
+
+    def open_rows(self) -> None:
+        """Open the loop over rows that are worked off together: of one plane, if it matters."""
+        limits = ["together", "stop - at"]
+        if self.of_channel:
+            limits.append(self._rows_left())
+        self.writer.open("while at < stop:")
+        self.writer.line(f"count = min({', '.join(limits)})")
+
+    def write_rows(self, known: set[int]) -> None:
+        """Write the work for these rows."""
+        writer = self.writer
+        writer.open("for r in range(count):")
+        for name in self.split:
+            self._write_split(name)
+        self._write_next_row()
+        writer.close()
+        for name in self.split:
+            writer.line(f"{name}_r = row({name}_taps, (0, 0))")
+        place = f"({'0, ' * (self.last + 1)}at * windows)"
+        for name in self.read:
+            writer.line(f"{name}_r = row(in_{name}, {place})")
+        for output in self.graph.outputs:
+            writer.line(f"out_{output.name}_r = row(out_{output.name}, {place})")
+        writer.open("for j in range(count * windows):")
+        self.body.write(known)
+        for output in self.graph.outputs:
+            writer.line(f"out_{output.name}_r[j] = {self.body.value(output.node, 0)}")
+        writer.close()
+        writer.line("at += count")
+
+    def _rows_left(self) -> str:
+        """Write how many rows of windows the plane has from here on."""
+        left = "1"
+        for d in range(self.last):
+            left = f"({left}) * len(start_{d}) - o{d}" if d else "len(start_0) - o0"
+        return left
+
+    def _write_split(self, name: str) -> None:
+        """Write how a row of windows is split into taps, a row of these after the other."""
+        writer, columns = self.writer, self.rows.columns
+        step, dilation = self.shape.stride[-1], self.shape.dilation[-1]
+        if self.last > 1:
+            self.rows.write_fetches(name, "base", "windows")
+        for u, row in enumerate(self.rows.rows):
+            writer.line(f"place = {self.rows.row_place(row, 'base')}")
+            writer.line(f"left = in_{name}.size - index_of(in_{name}, place)")
+            onto = f"row({name}_taps, ({u * columns}, r * windows))"
+            numbers = f"{self.length}, {columns}, {step}, {dilation}"
+            writer.line(f"split(row(in_{name}, place), left, windows, {onto}, {numbers})")
+
+    def _write_next_row(self) -> None:
+        """Write which row of windows comes next, of this plane or of the one behind."""
+        writer = self.writer
+        for d in reversed(range(self.last)):
+            writer.line(f"o{d} += 1")
+            writer.open(f"if o{d} == len(start_{d}):")
+            writer.line(f"o{d} = 0")
+        writer.line("p += 1")
+        writer.close(self.last)
+
+    def _load(self, node: Node, k: int) -> str:
+        """Write how a leaf, a count or a random number is read."""
+        if node.op == "random":
+            return f"F(uniform({node.value}_key, {node.value}_offset, at * windows + j))"
+        if node.op == "count":
+            return f"F({self.positions})"  # nothing is padded
+        if node.grid == Grid.ELEMENT:
+            return f"strided({node.value}_r, 1, j, {k * self.length})"
+        return self.rows.load(node, k)
