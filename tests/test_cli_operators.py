@@ -165,7 +165,7 @@ def test_a_kernel_follows_layout_options_and_size():
     first = flexpool(*arguments).stdout
     assert flexpool(*arguments, "--layout", "channels_last").stdout != first
     assert flexpool(*arguments, "-o", "divisor_override=7").stdout != first
-    assert "(p, o0, o1, 0)" in flexpool(*arguments, "--dimensions", "3").stdout
+    assert "start_0[o0], start_1[o1], base" in flexpool(*arguments, "--dimensions", "3").stdout
     triton = ("show-kernel", "max", "-k", "3", "-s", "2", "--ceil-mode", "--backend", "triton")
     even, odd = (flexpool(*triton, "--size", size).stdout for size in ("32", "33"))
     assert even != odd

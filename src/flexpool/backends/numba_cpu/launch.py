@@ -42,6 +42,7 @@ _LINE = AdaptiveWindow((1,))  # one window over all that one dimension has
 
 LARGE = 16 << 20  # bytes from which on an array is not found in the caches
 LONG_LINE = 6 * CACHE_LINE  # bytes from which on processors do not foresee the next line
+VERY_LONG_LINE = 2048  # bytes from which on they foresee the rest of the line
 
 
 def available() -> str | None:
@@ -273,10 +274,13 @@ def _is_large(task: Task) -> bool:
 def _is_distant(task: Task) -> bool:
     """Tell whether a kernel for planes had better ask early for the lines it will read.
 
-    Processors foresee what follows without a gap, but not windows that reach over several slices.
+    Processors foresee short lines, which follow one another, and each very long one by itself; but
+    not the slices of a volume.
     """
     line = task.geometry.sizes[-1] * np.dtype(task.dtype).itemsize
-    return _is_large(task) and (line >= LONG_LINE or task.geometry.dimensions > 2)
+    if task.geometry.dimensions == 2 and not LONG_LINE <= line < VERY_LONG_LINE:
+        return False
+    return _is_large(task)
 
 
 def _is_streamed(task: Task, last: bool) -> bool:

@@ -217,18 +217,17 @@ class Rows:
         """
         if not self.last:
             return
-        extent, stride = self.shape.extent or (), self.shape.stride
-        count = f"{stride[-1]} * {windows}" if stride[-1] > 1 else windows
+        count = f"{math.prod(self.shape.stride[-2:])} * {windows}"
         self.writer.open("if distant:")
-        for r, row in enumerate(self.rows):
-            if any(u < k - s for u, k, s in zip(row, extent, stride, strict=False)):
-                continue  # the windows before have asked for it
-            if self.last == 1:
-                self.writer.line(f"fetch_ahead({name}_r{r}, {count})")
-                continue
-            slices = self.last - 2
-            ahead = (*row[:slices], row[slices] + stride[slices], *row[slices + 1 :])
-            self.writer.line(f"fetch(row(in_{name}, {self.row_place(ahead, column)}), {count})")
+        if self.last == 1:
+            self.writer.line(f"fetch_ahead({name}_r0, {count})")
+        for row in self.rows if self.last > 1 else ():
+            *slices, first = row
+            size, step = (self.shape.extent or ())[self.last - 2], self.shape.stride[self.last - 2]
+            if first == 0 and slices[-1] >= size - step:  # the others were there before
+                slices[-1] += step
+                place = self.row_place((*slices, 0), column)
+                self.writer.line(f"fetch(row(in_{name}, {place}), {count})")
         self.writer.close()
 
     @property
