@@ -13,6 +13,8 @@ from flexpool.backends.numba_cpu.plan import shape_of
 from flexpool.backends.numba_math import choose
 from flexpool.backends.task import Task, geometry
 from flexpool.declare import find
+from flexpool.ir import Graph, Grid, Output
+from flexpool.ir.nodes import make
 from flexpool.window import window
 
 WINDOWS = {  # kernel, stride, padding, dilation, ceil_mode; size of the plane
@@ -145,6 +147,29 @@ def test_values_are_those_of_loops_to_the_bit(untouched, monkeypatch, name, op, 
             np.testing.assert_array_equal(found, known)
             numbers = ~np.isnan(known)
             assert (np.signbit(found) == np.signbit(known))[numbers].all(), (kind, pieces)
+
+
+@pytest.mark.parametrize(
+    ("name", "op"), [("resnet", "max"), ("far-rows", "min"), ("far-columns", "max")]
+)
+def test_places_are_those_of_loops(untouched, name, op):
+    for kind in KINDS:
+        task, x, _ = case(name, op, "float32", kind, forward=True)
+        where = task.geometry
+        extremum = task.graph.outputs[0].node
+        number = make(f"arg{op}", *extremum.args)
+        graph = Graph((*task.graph.outputs, Output("tap", number, Grid.WINDOW)))
+        task = Task(graph, where, task.batch, task.dtype)
+        assert "load_apart" in launch.source(task)
+        found = launch.run(task, {"x": x})
+        np.testing.assert_array_equal(found["y"], expected_values(x, op, where))
+        for o, at in windows(x, op, where):
+            tap = -1
+            if at is not None:
+                begin = [p.start[i] for p, i in zip(where.placements, o[2:], strict=True)]
+                u, v = (np.array(at[2:]) - begin) // where.window.dilation
+                tap = u * where.window.kernel_size[1] + v
+            assert found["tap"][o] == tap, (kind, o)
 
 
 def in_pieces(size):

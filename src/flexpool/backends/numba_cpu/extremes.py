@@ -51,15 +51,15 @@ class Extremes:
     """Write how the extremum of each window is found.
 
     Args:
-        node: the extremum, or its place.
+        nodes: the extremum, or its place, or both.
         shape: the kernel's constants.
         writer: where to write.
     """
 
-    def __init__(self, node: Node, shape: Shape, writer: Writer) -> None:
-        self.writer, self.x = writer, node.args[0].value
-        largest = node.op in ("max", "argmax")
-        self.placed = node.op in ("argmax", "argmin")
+    def __init__(self, nodes: list[Node], shape: Shape, writer: Writer) -> None:
+        self.writer, self.x = writer, nodes[0].args[0].value
+        largest = nodes[0].op in ("max", "argmax")
+        self.placed = any(node.op in ("argmax", "argmin") for node in nodes)
         self.better = "above" if largest else "below"
         self.nothing = f"F({'-' if largest else ''}np.inf)"
         self.lanes = lanes_of(shape)
@@ -91,7 +91,9 @@ class Extremes:
             return
         writer.line(f"columns = aligned(np.zeros({size}, F))")
         writer.line("firsts = np.zeros(lanes, F)")
-        writer.line("firsts[:windows] = first_1")
+        writer.open("for j in range(windows):")
+        writer.line("firsts[j] = choose(first_1[j] < stop_1[j], F(first_1[j]), F(-np.inf))")
+        writer.close()
 
     def write_along(self) -> None:
         """Write, for each row that a row of windows reads anew, the best of its windows' columns.
@@ -127,6 +129,8 @@ class Extremes:
     def open_down(self) -> None:
         """Open a loop over a row's windows, in which ``best`` and ``place`` are known.
 
+        The place in a window without elements is -inf.
+
         Instead of a row outside, the nearest inside is looked at once more, which changes nothing.
         Where none is inside, ``first`` lies behind the plane, where the ring still holds nothing.
         """
@@ -137,7 +141,8 @@ class Extremes:
             for name in self._rings:
                 writer.line(f"{name}_r{u} = row({name}s, (({i0}) & {self.ring - 1}, 0))")
             if self.placed:
-                writer.line(f"taps_{u} = spread(F({self.columns} * u))")
+                taps = f"choose(first <= last, F({self.columns} * u), F(-np.inf))"
+                writer.line(f"taps_{u} = spread({taps})")
         writer.open(f"for j in range(0, lanes, {self.lanes}):")
         writer.line("best = load_lanes(best_r0, j)")
         if self.placed:

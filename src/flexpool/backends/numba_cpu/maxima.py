@@ -1,23 +1,25 @@
-"""Code for maxima and minima of planes whose windows overlap."""
+"""Code for maxima and minima of planes whose windows overlap, and for their places."""
 
 from __future__ import annotations
 
 from flexpool.backends.numba_cpu.extremes import Extremes, is_extreme_of_element, overlaps
 from flexpool.backends.numba_cpu.plan import Shape, Writer
-from flexpool.ir import Graph
+from flexpool.ir import Graph, Grid
 
 __all__ = ["Maxima", "has_maxima"]
 
 
 def has_maxima(graph: Graph, shape: Shape) -> bool:
-    """Tell whether a graph's work is the maximum or minimum of such windows, and nothing else.
+    """Tell whether a graph's work is the maximum or minimum of such windows, or its place.
 
-    Where none overlap, to go down the columns first takes less time.
+    Where no windows overlap, to go down the columns first takes less time.
     """
-    if not overlaps(shape) or shape.disjoint or len(graph.outputs) != 1:
+    nodes = [output.node for output in graph.outputs]
+    if not overlaps(shape) or shape.disjoint or not all(map(is_extreme_of_element, nodes)):
         return False
-    node = graph.outputs[0].node
-    return node.op in ("max", "min") and is_extreme_of_element(node)
+    if any(output.onto != Grid.WINDOW for output in graph.outputs):
+        return False
+    return len({(node.op.removeprefix("arg"), node.args[0]) for node in nodes}) == 1
 
 
 class Maxima:
@@ -30,9 +32,9 @@ class Maxima:
     """
 
     def __init__(self, graph: Graph, shape: Shape, writer: Writer) -> None:
-        self.writer = writer
-        (self.output,) = graph.outputs
-        self.extremes = Extremes(self.output.node, shape, writer)
+        self.writer, self.outputs = writer, graph.outputs
+        nodes = [output.node for output in graph.outputs]
+        self.extremes = Extremes(nodes, shape, writer)
 
     def write_buffers(self) -> None:
         """Write what is needed once per call of the kernel."""
@@ -40,12 +42,18 @@ class Maxima:
 
     def write_plane(self) -> None:
         """Write the work. What vectors write too much is overwritten by the next row."""
-        writer, name = self.writer, f"out_{self.output.name}"
+        writer = self.writer
         writer.line("known = 0")
         writer.open("for o0 in range(low_row, high_row):")
         self.extremes.write_along()
-        writer.line(f"{self.output.name}_r = row({name}, (p, o0, 0))")
+        for output in self.outputs:
+            writer.line(f"{output.name}_r = row(out_{output.name}, (p, o0, 0))")
         writer.line("left = (end - p * rows - o0) * windows")
         self.extremes.open_down()
-        writer.line(f"store_together({self.output.name}_r, left, j, (best,))")
+        for output in self.outputs:
+            value = "best"
+            if output.node.op in ("argmax", "argmin"):
+                writer.line("none = spread(F(-1))")
+                value = "choose(above(none, place), none, place)"
+            writer.line(f"store_together({output.name}_r, left, j, ({value},))")
         writer.close(2)

@@ -55,7 +55,7 @@ class Places:
         (self.output,) = graph.outputs
         ((place, value),) = handed(graph)
         self.grad = value.value
-        self.extremes = found = Extremes(place, shape, writer)
+        self.extremes = found = Extremes([place], shape, writer)
         self.lanes = found.lanes
         self.covering = -(-found.reach // shape.stride[0])  # rows of windows that meet a row
         self.ring = ring_of(self.covering + 1)
