@@ -93,6 +93,14 @@ def test_maxima_their_places_and_gradients_are_the_same_to_the_bit(window, layou
     assert taken == ["max", "max"]
 
 
+@pytest.mark.parametrize("size", [3, 8, 9])
+def test_maxima_that_flexpool_adds_in_torchs_order_keep_no_indices(size):
+    with flexpool.accelerated():
+        y = F.max_pool2d(images("planes", requires_grad=True), size, 2)
+    kept = [array.dtype for array in y.grad_fn.saved_tensors if array is not None]
+    assert (torch.int64 in kept) == (size > 8)
+
+
 def test_a_view_that_is_yet_to_be_negated(taken):
     x = torch._neg_view(-images("planes"))
     with flexpool.accelerated():

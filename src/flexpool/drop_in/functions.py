@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flexpool import calls, sooner, torch_calls
+from flexpool.backends import numba_cpu
 from flexpool.drop_in import maxima, rules
 from flexpool.errors import FlexpoolError
 from flexpool.window import AdaptiveWindow, Window, adaptive_window, window
@@ -140,7 +141,7 @@ class _Chosen(NamedTuple):
 
     Attributes:
         spec: its name.
-        sums: the window, where the gradient of a maximum is a sum; else None.
+        sums: the window, where the gradient of a maximum is a sum in another order; else None.
     """
 
     spec: str
@@ -198,10 +199,20 @@ def _settled(
             return None
     except FlexpoolError:
         return None
-    overlapping = made if isinstance(made, Window) and not made.is_disjoint else None
     if half and (layout != "planes" or (operator == "avg" and not _is_equal_half(made, trained))):
         return None
-    return _Chosen(spec, overlapping if operator == "max" and trained else None)
+    overlapping = made if isinstance(made, Window) and not made.is_disjoint else None
+    if operator != "max" or not trained or overlapping is None:
+        return _Chosen(spec, None)
+    in_order = layout == "planes" and not half and _adds_as_torch(spec, shape)
+    return _Chosen(spec, None if in_order else overlapping)
+
+
+def _adds_as_torch(spec: str, shape: tuple[int, ...]) -> bool:
+    """Tell whether flexpool adds the parts of a maximum's gradient in PyTorch's order."""
+    call = calls.call_of(spec)
+    whole = (1,) * (call.window.dimensions + 2 - len(shape)) + shape
+    return numba_cpu.adds_in_order(calls.task(call, call.gradient(("x",)), whole, "float32"))
 
 
 def _is_equal_half(made: Window | AdaptiveWindow, trained: bool) -> bool:

@@ -1,7 +1,8 @@
 """Maxima of windows that overlap, for training: forward by flexpool, backward by PyTorch.
 
 Where windows share elements a gradient is a sum, and a sum depends on its order. PyTorch's own
-backward pass has PyTorch's order, so that gradients are the same to the bit.
+backward pass has PyTorch's order, so that gradients are the same to the bit. This is for windows
+whose gradients flexpool adds in another order.
 """
 
 from __future__ import annotations

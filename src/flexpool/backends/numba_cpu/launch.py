@@ -13,6 +13,7 @@ import numpy as np
 from flexpool.backends import kernel_files, memory, philox, threads
 from flexpool.backends.numba_cpu.neighbours import has_neighbours
 from flexpool.backends.numba_cpu.packed import packs
+from flexpool.backends.numba_cpu.places import has_places
 from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
 from flexpool.backends.numba_cpu.short_rows import has_short_rows
@@ -24,6 +25,7 @@ from flexpool.ir import Graph, Grid, Node, Output
 from flexpool.window import AdaptiveWindow, Window
 
 __all__ = [
+    "adds_in_order",
     "available",
     "channels_last",
     "run",
@@ -77,6 +79,11 @@ def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
     kernel = launch.kernel
     threads.run(lambda begin, end: kernel(begin, end, *arguments), launch.items, launch.work)
     return {o.name: _shaped(results[o.name], o, task, last) for o in task.graph.outputs}
+
+
+def adds_in_order(task: Task) -> bool:
+    """Tell whether what windows of planes hand to one element is added in the windows' order."""
+    return has_places(task.graph, _shape(task, last=False))
 
 
 def _shape(task: Task, last: bool) -> Shape:
