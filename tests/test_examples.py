@@ -39,11 +39,11 @@ def test_ones_own_formula_trains_in_fused_kernels(own, monkeypatch, pooling):
     """Every pooling of a training step is one kernel of Numba, with the window unrolled."""
     ran = []
 
-    def numba(task, leaves, run=numba_cpu.run):
+    def numba(task, leaves, types, run=numba_cpu.run):
         ran.append(task)
-        return run(task, leaves)
+        return run(task, leaves, types)
 
-    def other(task, leaves):
+    def other(task, leaves, types):
         raise AssertionError("another backend ran")
 
     monkeypatch.setattr(numba_cpu, "run", numba)
