@@ -1,8 +1,8 @@
 """Arrays of other types than a kernel computes with: half floats and whole numbers.
 
-They are converted a piece at a time, as many images or planes as fit the second-level cache; the
-kernel runs on the piece, and its results are converted back. So memory is read and written once, in
-the arrays' own types, and no copy of a whole array is made.
+They are converted a piece at a time, as many images or planes as the caches hold; the kernel runs on
+the piece, and its results are converted back. So memory is read and written once, in the arrays'
+own types, and no copy of a whole array is made.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 Place = tuple[slice, slice]
 Piece = tuple[Task, Place]
 
-PIECE = 1 << 18  # elements of a piece: its memory is then kept for the next
+PIECE = 1 << 19  # elements of a piece; the memory of larger ones is kept for the next
 
 _HALVES = {np.dtype(np.float16): "float16", BFLOAT16: "bfloat16"}
 _DTYPES = {name: np.dtype(name) for name in ("float32", "float64")}
@@ -94,12 +94,12 @@ def _pieces(task: Task, last: bool) -> list[Piece]:
         >>> from flexpool.backends.task import geometry
         >>> from flexpool.declare import find
         >>> from flexpool.window import window
-        >>> where = geometry(window(2, 2), (256, 256))
-        >>> whole = Task(find("max").graph(), where, (1, 7), "float32")
+        >>> where = geometry(window(2, 2), (512, 512))
+        >>> whole = Task(find("max").graph(), where, (1, 3), "float32")
         >>> [part.batch for part, _ in _pieces(whole, last=False)]
-        [(1, 4), (1, 3)]
+        [(1, 2), (1, 1)]
         >>> [part.batch for part, _ in _pieces(whole, last=True)]
-        [(1, 7)]
+        [(1, 3)]
     """
     images, channels = task.batch
     plane = math.prod(task.geometry.sizes)
