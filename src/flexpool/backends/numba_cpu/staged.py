@@ -1,7 +1,7 @@
 """Arrays of other types than a kernel computes with: half floats and whole numbers.
 
-They are converted a piece at a time, as many images or planes as the caches hold; the kernel runs on
-the piece, and its results are converted back. So memory is read and written once, in the arrays'
+They are converted a piece at a time, as many images or planes as the caches hold; the kernel runs
+on the piece, and its results are converted back. So memory is read and written once, in the arrays'
 own types, and no copy of a whole array is made.
 """
 
