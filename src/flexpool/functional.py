@@ -501,6 +501,8 @@ def _by_torch(
     """
     if sys.modules["torch"].compiler.is_compiling():
         return None
+    if any(map(_is_array, parameters.values())):
+        return None  # no pooling of PyTorch takes any; to word an error, they would be printed
     try:
         theirs = getattr(_torch_small(), find)(operator, dimensions, *where, **parameters)
         return theirs(x) if theirs is not None and theirs.is_sooner(x) else None
