@@ -27,6 +27,7 @@ from flexpool.calls import Call, Plan, call_of, place_table
 from flexpool.ir import Grid
 
 __all__ = [
+    "HALVES",
     "LIBRARY",
     "channels_last",
     "compute_type",
@@ -48,7 +49,7 @@ _profiling = torch._C._autograd._profiler_enabled
 for _function in calls.CONSTANT:
     torch.compiler.assume_constant_result(_function)
 
-_HALVES = (torch.float16, torch.bfloat16)
+HALVES = (torch.float16, torch.bfloat16)
 
 # Types whose numbers have more digits than float32.
 _DOUBLES = (torch.float64, torch.int32, torch.uint32)
@@ -298,7 +299,7 @@ def _run(
         return made if device.type == "cpu" else {n: a.to(device) for n, a in made.items()}
     given = {n: torch.from_numpy(a).to(device) for n, a in ready.missing.items()}
     found: dict[str, Tensor]
-    if ready.takes_halves and dtype in _HALVES:
+    if ready.takes_halves and dtype in HALVES:
         kept = {"x": dtype, "y": dtype}
         found = ready.module.run(ready.task, {**given, **leaves, **tensors}, kept)
         return found

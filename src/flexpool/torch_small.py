@@ -17,6 +17,7 @@ from torch import Tensor
 
 from flexpool import calls, sooner
 from flexpool.declare import Operator, as_operator, operators
+from flexpool.torch_ops import HALVES
 from flexpool.window import AdaptiveWindow, Window
 
 __all__ = [
@@ -42,7 +43,6 @@ _SAME_ORDER = 32
 _MOST_KNOWN = 64  # kinds of calls of which is remembered who computes them
 
 _DTYPES = (torch.float32, torch.float64)
-_HALVES = (torch.float16, torch.bfloat16)
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
 _MAX = (torch.max_pool1d, torch.max_pool2d, torch.max_pool3d)
 _AVG = (torch.avg_pool1d, torch._C._nn.avg_pool2d, torch._C._nn.avg_pool3d)
@@ -153,8 +153,8 @@ def _other_types(operator: str, window: Window | AdaptiveWindow) -> tuple[torch.
     if isinstance(window, AdaptiveWindow):
         return ()
     if operator == "max":
-        return _HALVES if window.dimensions == 1 else (*_HALVES, *_WHOLE)
-    return _HALVES if window.dimensions < 3 else ()
+        return HALVES if window.dimensions == 1 else (*HALVES, *_WHOLE)
+    return HALVES if window.dimensions < 3 else ()
 
 
 @functools.lru_cache(maxsize=1024, typed=True)

@@ -16,7 +16,18 @@ import numpy as np
 
 from flexpool.errors import DtypeError, expected
 
-__all__ = ["BFLOAT16", "Run", "Types", "bounds", "converting", "numbers", "refuse_nan", "stored"]
+__all__ = [
+    "BFLOAT16",
+    "Bounds",
+    "Named",
+    "Run",
+    "Types",
+    "bounds",
+    "converting",
+    "numbers",
+    "refuse_nan",
+    "stored",
+]
 
 Array = np.ndarray[Any, Any]
 Types = Mapping[str, np.dtype[Any]]

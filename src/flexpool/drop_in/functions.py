@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flexpool import calls, sooner, torch_calls
+from flexpool import calls, sooner, torch_calls, torch_ops
 from flexpool.backends import numba_cpu
 from flexpool.drop_in import maxima, rules
 from flexpool.errors import FlexpoolError
@@ -165,7 +165,7 @@ def _chosen(
 ) -> _Chosen | None:
     """Settle a call that flexpool takes over; else return None."""
     trained = input.requires_grad and torch.is_grad_enabled()
-    half, threads = input.dtype in rules.HALVES, torch.get_num_threads()
+    half, threads = input.dtype in torch_ops.HALVES, torch.get_num_threads()
     seen = (tuple(input.shape), input.stride(), half, trained, threads)
     where = tuple([tuple(item) if type(item) is list else item for item in where])
     return _settled(pooling, dimensions, seen, where, plain)

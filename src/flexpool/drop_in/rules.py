@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["HALVES", "LEAST_ELEMENTS", "takes"]
+from flexpool.torch_ops import HALVES
 
-HALVES = (torch.float16, torch.bfloat16)
+__all__ = ["LEAST_ELEMENTS", "takes"]
 
 _TYPES = (Tensor, torch.nn.Parameter)
 _DTYPES = (torch.float32, torch.float64, *HALVES)

@@ -121,7 +121,7 @@ class Extremes:
             writer.line("column = load_lanes(firsts, j)")
         for v in range(1, self.columns):
             shift, more = self.shift(v)
-            self._write_step(f"{self.x}_{shift}[{more}]", "column", f"spread(F({v}))")
+            self.write_step(f"{self.x}_{shift}[{more}]", "column", f"spread(F({v}))")
         for name in self._rings:
             writer.line(f"store_lanes({name}_r, j, {name})")
         writer.close(2)
@@ -149,13 +149,13 @@ class Extremes:
             writer.line("place = load_lanes(column_r0, j) + taps_0")
         for u in range(1, self.rows):
             place = f"load_lanes(column_r{u}, j) + taps_{u}"
-            self._write_step(f"load_lanes(best_r{u}, j)", "place", place)
+            self.write_step(f"load_lanes(best_r{u}, j)", "place", place)
 
     @property
     def _rings(self) -> list[str]:
         return ["best", "column"] if self.placed else ["best"]
 
-    def _write_step(self, new: str, place: str, number: str) -> None:
+    def write_step(self, new: str, place: str, number: str) -> None:
         """Write a comparison with what was the best so far."""
         self.writer.line(f"new = {new}")
         self.writer.line(f"wins = {self.better}(new, best)")

@@ -28,17 +28,19 @@ __all__ = ["Places", "handed", "has_places"]
 
 def has_places(graph: Graph, shape: Shape) -> bool:
     """Tell whether a graph's work is the gradient of a maximum or minimum of such windows."""
-    if not overlaps(shape) or len(handed(graph)) != 1:
-        return False
-    ((place, value),) = handed(graph)
-    return is_extreme_of_element(place) and value.op == "leaf" and value.grid == Grid.WINDOW
+    return overlaps(shape) and handed(graph) is not None
 
 
-def handed(graph: Graph) -> list[Share]:
-    """List what each window hands to elements, if that is the graph's only work."""
+def handed(graph: Graph) -> Share | None:
+    """Give what each window hands to its extremum, and where that is, if it is all there is."""
     if len(graph.outputs) != 1 or graph.outputs[0].onto != Grid.ELEMENT:
-        return []
-    return shares(graph.outputs[0].node) or []
+        return None
+    found = shares(graph.outputs[0].node) or []
+    if len(found) != 1:
+        return None
+    ((place, value),) = found
+    is_given = value.op == "leaf" and value.grid == Grid.WINDOW
+    return (place, value) if is_extreme_of_element(place) and is_given else None
 
 
 class Places:
@@ -53,7 +55,9 @@ class Places:
     def __init__(self, graph: Graph, shape: Shape, writer: Writer) -> None:
         self.writer = writer
         (self.output,) = graph.outputs
-        ((place, value),) = handed(graph)
+        share = handed(graph)
+        assert share is not None
+        place, value = share
         self.grad = value.value
         self.extremes = found = Extremes([place], shape, writer)
         self.lanes = found.lanes

@@ -6,6 +6,7 @@ import functools
 import re
 from dataclasses import dataclass
 
+from flexpool.backends import numba_lanes
 from flexpool.backends.numba_cpu.channels import Channels
 from flexpool.backends.numba_cpu.expressions import expression, number
 from flexpool.backends.numba_cpu.maxima import Maxima, has_maxima
@@ -61,16 +62,6 @@ _FUNCTIONS = (
     "uniform",
     "wait_for_streams",
 )
-_OF_LANES = (
-    "above",
-    "below",
-    "load_apart",
-    "load_before",
-    "load_lanes",
-    "spread",
-    "store_lanes",
-    "store_together",
-)
 _ALWAYS = ("begin", "end")
 
 
@@ -108,7 +99,7 @@ def program(graph: Graph, shape: Shape) -> Program:
     head = ['"""' + _title(graph, shape), '"""', "import numpy as np"]
     if used:
         head.append(f"from flexpool.backends.numba_math import {', '.join(used)}")
-    if of_lanes := [name for name in _OF_LANES if _mentions(body, name)]:
+    if of_lanes := [name for name in numba_lanes.__all__ if _mentions(body, name)]:
         head.append(f"from flexpool.backends.numba_lanes import {', '.join(of_lanes)}")
     head += ["", f"F = np.{shape.dtype}", "", "", f"def kernel({', '.join(arguments)}):"]
     return Program(

@@ -7,10 +7,10 @@ next row. So there is nothing to set up for a row but where it lies.
 
 from __future__ import annotations
 
-from flexpool.backends.numba_cpu.extremes import FARTHEST, is_extreme_of_element, lanes_of, plus
+from flexpool.backends.numba_cpu.extremes import FARTHEST, Extremes, lanes_of, plus
 from flexpool.backends.numba_cpu.places import handed
 from flexpool.backends.numba_cpu.plan import Shape, Writer
-from flexpool.ir import Graph, Grid
+from flexpool.ir import Graph
 
 __all__ = ["Tiles", "has_tiles"]
 
@@ -23,11 +23,9 @@ def has_tiles(graph: Graph, shape: Shape, windows: int) -> bool:
         return False
     if shape.extent != shape.stride or windows > lanes_of(shape):
         return False
-    found = handed(graph)
-    if len(found) != 1 or shape.extent[0] * shape.extent[1] > _MOST or shape.stride[1] > FARTHEST:
+    if shape.extent[0] * shape.extent[1] > _MOST or shape.stride[1] > FARTHEST:
         return False
-    ((place, value),) = found
-    return is_extreme_of_element(place) and value.op == "leaf" and value.grid == Grid.WINDOW
+    return handed(graph) is not None
 
 
 class Tiles:
@@ -42,10 +40,12 @@ class Tiles:
     def __init__(self, graph: Graph, shape: Shape, writer: Writer) -> None:
         self.writer = writer
         (self.output,) = graph.outputs
-        ((place, value),) = handed(graph)
-        self.x, self.grad = place.args[0].value, value.value
-        self.better = "above" if place.op == "argmax" else "below"
-        self.rows, self.columns = shape.extent or (0, 0)
+        share = handed(graph)
+        assert share is not None
+        place, value = share
+        self.grad = value.value
+        self.extremes = Extremes([place], shape, writer)
+        self.x, self.rows, self.columns = self.extremes.x, *(shape.extent or (0, 0))
 
     def write(self) -> None:
         """Write the work."""
@@ -81,12 +81,8 @@ class Tiles:
 
     def _write_place(self) -> None:
         """Write a comparison of one element after the other."""
-        writer = self.writer
-        writer.line(f"best = {self.x}_0[0]")
-        writer.line("place = spread(F(0))")
+        self.writer.line(f"best = {self.x}_0[0]")
+        self.writer.line("place = spread(F(0))")
         for tap in range(1, self.rows * self.columns):
             u, v = divmod(tap, self.columns)
-            writer.line(f"new = {self.x}_{u}[{v}]")
-            writer.line(f"wins = {self.better}(new, best)")
-            writer.line("best = choose(wins, new, best)")
-            writer.line(f"place = choose(wins, spread(F({tap})), place)")
+            self.extremes.write_step(f"{self.x}_{u}[{v}]", "place", f"spread(F({tap}))")
