@@ -218,6 +218,24 @@ def test_gradients_are_those_of_float32_rounded_once(backend, half):
     assert torch.equal(x.grad, floats.grad.to(half))
 
 
+@pytest.mark.parametrize("of_grad", [torch.float16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("of_x", [torch.float16, torch.float32, torch.float64], ids=str)
+def test_a_gradient_of_another_type_than_the_input(of_grad, of_x):
+    """Numbers per channel too are brought into the type that is computed in."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, 6, 6, generator=generator).to(of_x)
+    grad_y, beta = torch.randn(2, 3, 3, 3, generator=generator).to(of_grad), torch.ones(3)
+    asked = {"beta": beta, "wanted": ("x", "beta")}
+    got = flexpool.pool_backward(grad_y, x, "boltzmann", 2, **asked)
+    want = flexpool.pool_backward(grad_y.double(), x.double(), "boltzmann", 2, **asked)
+    assert {name: each.dtype for name, each in got.items()} == {"x": of_x, "beta": beta.dtype}
+    tolerance = 1e-2 if torch.float16 in (of_grad, of_x) else 1e-5
+    for name, each in got.items():
+        torch.testing.assert_close(
+            each.double(), want[name].double(), rtol=tolerance, atol=tolerance
+        )
+
+
 def test_a_tensor_of_whole_numbers_has_the_ends_of_its_type_where_windows_are_empty():
     x = torch.ones(1, 1, 1, 1, dtype=torch.uint8)
     where = {"kernel_size": 2, "stride": 1, "padding": 1, "dilation": 2}

@@ -6,9 +6,9 @@ Every backend is a module with two functions:
 * ``run(task, leaves, types=None)``: compute the graph and return its results by name.
 
 ``leaves`` holds the arrays that the graph reads, by name, all of ``task.dtype`` unless ``types`` is
-given. Then those of elements and windows may be of any type (see :mod:`flexpool.backends.formats`;
-of tensors on a GPU: half floats), and ``types`` says of which the results are that are not of
-``task.dtype``. The arrays' shapes, by grid:
+given. Then they may be of any type (see :mod:`flexpool.backends.formats`; tensors on a GPU: those
+of elements and windows may be half floats), and ``types`` says of which type the results are that
+are not of ``task.dtype``. The arrays' shapes, by grid:
 
 =================== =========================================================
 ``ELEMENT``         (N, C, *sizes)

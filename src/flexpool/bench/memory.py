@@ -1,8 +1,7 @@
 """Peak memory of a pooling beyond its input and results: each in a process of its own.
 
 ``python -m flexpool.bench.memory OPERATOR SIZE DTYPE LAYOUT DIRECTION PEER THREADS`` prints one
-figure.
-It reads Linux's own account of the process, ``/proc/self/status``.
+figure. It reads Linux's own account of the process, ``/proc/self/status``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from flexpool.backends import kernel_files, memory, threads
-from flexpool.backends.formats import BFLOAT16, Types, bounds, converting, refuse_nan
+from flexpool.backends.formats import BFLOAT16, Types, bounds, converting, numbers, refuse_nan
 from flexpool.backends.numba_cpu import launch
 from flexpool.backends.task import Task
 from flexpool.ir import Graph, Grid
@@ -129,7 +129,7 @@ def _given(part: Task, leaves: Mapping[str, Any], place: Place, last: bool) -> d
         if name in spread:
             given[name] = _widened(leaf[place], _DTYPES[part.dtype], last)
         else:
-            given[name] = leaf[channels] if len(leaf) > 1 else leaf
+            given[name] = numbers(leaf[channels] if len(leaf) > 1 else leaf, part.dtype)
     return given
 
 
