@@ -23,7 +23,6 @@ from flexpool.declare import OnInput, OnOutput, Operator, Random, as_operator, o
 from flexpool.errors import (
     ArgumentError,
     DtypeError,
-    FlexpoolError,
     ShapeError,
     called,
     expected,
@@ -100,8 +99,12 @@ def pool(
         >>> pool(np.array([[[1.0, 2.0, 5.0, 3.0]]]), lambda x: x.max() - x.min(), 2)
         array([[[1., 2.]]])
     """
+    where = (kernel_size, stride, padding, dilation, ceil_mode)
+    if axes is None and seed is None and _may_be_quick(x):
+        y = _torch_quick().sliding(x, operator, dimensions, backend, parameters, *where)
+        if y is not None:
+            return y
     with called("pool"):
-        where = (kernel_size, stride, padding, dilation, ceil_mode)
         return _sliding_over(x, operator, where, dimensions, axes, seed, backend, parameters)
 
 
@@ -133,6 +136,10 @@ def adaptive_pool(
         >>> adaptive_pool(np.array([[[1.0, 2.0, 5.0, 3.0]]]), "max", 1)
         array([[[5.]]])
     """
+    if axes is None and seed is None and _may_be_quick(x):
+        y = _torch_quick().adaptive(x, operator, dimensions, backend, parameters, output_size)
+        if y is not None:
+            return y
     with called("adaptive_pool"):
         return _adaptive_over(x, operator, output_size, dimensions, axes, seed, backend, parameters)
 
@@ -162,6 +169,10 @@ def global_pool(
         >>> global_pool(np.array([[[1.0, 2.0, 5.0, 4.0]]]), "avg")
         array([[[3.]]])
     """
+    if axes is None and seed is None and _may_be_quick(x):
+        y = _torch_quick().adaptive(x, operator, dimensions, backend, parameters, 1)
+        if y is not None:
+            return y
     with called("global_pool"):
         return _adaptive_over(x, operator, 1, dimensions, axes, seed, backend, parameters)
 
@@ -475,10 +486,6 @@ def _sliding(
 ) -> Any:
     ops = _library_of(x)
     count = _dimensions(x, dimensions, where[0])
-    if backend == "auto" and seed is None and not indices and _is_tensor(x):
-        theirs = _by_torch(x, "called_with", operator, count, where, parameters)
-        if theirs is not None:
-            return theirs
     plain, arrays = _sorted(operator, parameters)
     where, plain = ops.settled((where, plain))
     spec = calls.sliding_spec(operator, count, where, plain, tuple(arrays), backend)
@@ -487,35 +494,18 @@ def _sliding(
     return ops.pool(x, spec, arrays, seed)
 
 
-def _by_torch(
-    x: Any, find: str, operator: Any, dimensions: int, where: tuple[Any, ...], parameters: Any
-) -> Any:
-    """Leave a small tensor to PyTorch where that computes the same sooner; else give None.
-
-    What is wrong with a call is said by whoever is asked next.
-
-    Args:
-        x: the input.
-        find: the function of :mod:`flexpool.torch_small` that knows PyTorch's way.
-        operator, dimensions, where, parameters: what that is to be asked.
-    """
-    if sys.modules["torch"].compiler.is_compiling():
-        return None
-    if any(map(_is_array, parameters.values())):
-        return None  # no pooling of PyTorch takes any; to word an error, they would be printed
-    try:
-        theirs = getattr(_torch_small(), find)(operator, dimensions, *where, **parameters)
-        return theirs(x) if theirs is not None and theirs.is_sooner(x) else None
-    except (FlexpoolError, TypeError, RuntimeError):
-        return None
+def _may_be_quick(x: object) -> bool:
+    """Tell whether something is a tensor and nothing more, and no program is being compiled."""
+    torch = sys.modules.get("torch")
+    return torch is not None and type(x) is torch.Tensor and not torch.compiler.is_compiling()
 
 
 @functools.cache
-def _torch_small() -> Any:
+def _torch_quick() -> Any:
     """Load what is asked; an import statement takes a tenth of a small call."""
-    from flexpool import torch_small
+    from flexpool import torch_quick
 
-    return torch_small
+    return torch_quick
 
 
 def _adaptive(
@@ -529,11 +519,6 @@ def _adaptive(
 ) -> Any:
     ops = _library_of(x)
     count = _dimensions(x, dimensions, output_size)
-    if backend == "auto" and seed is None and _is_tensor(x):
-        asked = (operator, count, (output_size,), parameters)
-        theirs = _by_torch(x, "adaptive_called_with", *asked)
-        if theirs is not None:
-            return theirs
     plain, arrays = _sorted(operator, parameters)
     size, plain = ops.settled((output_size, plain))
     spec = calls.adaptive_spec(operator, count, size, plain, tuple(arrays), backend)
@@ -632,8 +617,12 @@ def function_of(name: str) -> Callable[..., Any]:
         return_indices: bool = False,
         **parameters: Any,
     ) -> Any:
+        where = (kernel_size, stride, padding, dilation, ceil_mode)
+        if axes is None and seed is None and not return_indices and _may_be_quick(x):
+            y = _torch_quick().sliding(x, operator, dimensions, backend, parameters, *where)
+            if y is not None:
+                return y
         with called(own):
-            where = (kernel_size, stride, padding, dilation, ceil_mode)
             if return_indices and not with_indices:
                 parameters["return_indices"] = return_indices  # refused as any unknown argument
             return _sliding_over(

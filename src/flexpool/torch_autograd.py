@@ -23,7 +23,7 @@ from flexpool.calls import call_of
 from flexpool.ir import Grid
 from flexpool.torch_ops import LIBRARY, channels_last, compute_type, constants
 
-__all__ = ["pool", "pool_alone", "pool_backward", "pool_with_indices"]
+__all__ = ["pool", "pool_backward", "pool_with_indices"]
 
 _PoolBackward = Callable[..., Sequence[Tensor]]
 
@@ -209,16 +209,6 @@ def pool(x: Tensor, values: Sequence[Tensor], seed: Tensor | None, spec: str) ->
         y: Tensor = torch_ops.pool(x, values, seed, spec)
     else:
         y = _applied(_Pool, x, seed, spec, *values)
-    return y
-
-
-def pool_alone(x: Tensor, spec: str) -> Tensor | None:
-    """Run a call that brings a tensor and nothing else; None where that takes more than usual."""
-    if not x.requires_grad or not torch.is_grad_enabled():
-        return torch_ops.pool_alone(x, spec)
-    if torch_ops.ready_alone(x, spec) is None:
-        return None
-    y: Tensor = _QUICK[_Pool].apply(x, None, spec)
     return y
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from flexpool import calls, torch_autograd, torch_batching, torch_ops  # noqa: F401 - registers
+from flexpool import calls, torch_alone, torch_autograd, torch_batching, torch_ops  # noqa: F401 - registers
 from flexpool.errors import ArgumentError, DtypeError, expected
 from flexpool.leaves import as_leaves, as_seed, summed_to
 
@@ -29,7 +29,7 @@ _WHOLE = (
 def pool(x: Tensor, spec: str, arrays: Mapping[str, Any], seed: Any) -> Tensor:
     """Run a call."""
     if not arrays and seed is None and not torch.compiler.is_compiling():
-        alone = torch_autograd.pool_alone(x, spec)
+        alone = torch_alone.pool(x, spec)
         if alone is not None:
             return alone
     known = calls.facts(spec)

@@ -29,14 +29,17 @@ from flexpool.ir import Grid
 __all__ = [
     "HALVES",
     "LIBRARY",
+    "Ready",
     "channels_last",
     "compute_type",
     "constants",
+    "is_unwatched",
     "pool",
-    "pool_alone",
     "pool_backward",
     "pool_with_indices",
-    "ready_alone",
+    "ready_for",
+    "result_shape",
+    "run",
 ]
 
 # Looked up once: finding an attribute of an attribute of a module takes as long as the answer.
@@ -74,8 +77,6 @@ LIBRARY.define(
 
 def pool(x: Tensor, values: Sequence[Tensor], seed: Tensor | None, spec: str) -> Tensor:
     """Compute a call's result."""
-    if not values and seed is None and (alone := pool_alone(x, spec)) is not None:
-        return alone
     if _is_plain(x, *values):
         return _pool(x, values, seed, spec)
     y: Tensor = torch.ops.flexpool.pool.default(x, values, seed, spec)
@@ -94,69 +95,10 @@ def pool_backward(
     grad_y: Tensor, leaves: Sequence[Tensor], seed: Tensor | None, *about: Any
 ) -> list[Tensor]:
     """Compute a call's gradients; ``about`` is the rest of the operator's arguments."""
-    if (alone := _gradient_alone(grad_y, leaves, *about)) is not None:
-        return [alone]
     if _is_plain(grad_y, *leaves):
         return _pool_backward(grad_y, leaves, seed, *about)
     found: list[Tensor] = torch.ops.flexpool.pool_backward.default(grad_y, leaves, seed, *about)
     return found
-
-
-def pool_alone(x: Tensor, spec: str) -> Tensor | None:
-    """Compute the result of a call that brings a tensor and nothing else, the shortest way.
-
-    What a usual call does not need is not looked at, which takes longer than a small kernel.
-
-    Returns:
-        the result, without a history; None where the call is not that usual.
-    """
-    ready = ready_alone(x, spec)
-    if ready is None or (x.requires_grad and torch.is_grad_enabled()):
-        return None
-    return _run_alone(ready, {"x": x}, "y")
-
-
-def ready_alone(x: Tensor, spec: str) -> _Ready | None:
-    """Get such a call ready; None where it is not that usual."""
-    if not _is_unwatched() or not _is_usual(x) or not x.is_contiguous():
-        return None
-    return _ready_alone(spec, x.shape, x.dtype)
-
-
-def _gradient_alone(
-    grad_y: Tensor,
-    leaves: Sequence[Tensor],
-    shape: Sequence[int],
-    channels_last: bool,
-    spec: str,
-    read: str,
-    wanted: str,
-) -> Tensor | None:
-    """Compute the gradient of a call that :func:`pool_alone` can make, with respect to its x."""
-    if wanted != "x" or read not in ("", "x") or channels_last or not _is_unwatched():
-        return None
-    tensors, records = (grad_y, *leaves), torch.is_grad_enabled()
-    for tensor in tensors:
-        if not _is_usual(tensor) or tensor.dtype != grad_y.dtype:
-            return None
-        if records and tensor.requires_grad:
-            return None
-    ready = _ready_gradient(spec, tuple(shape), grad_y.dtype)
-    if ready is None:
-        return None
-    given = dict(zip(("grad_y", "x"), tensors, strict=False))
-    return _run_alone(ready, {name: tensor.contiguous() for name, tensor in given.items()}, "x")
-
-
-def _run_alone(ready: _Ready, tensors: dict[str, Tensor], name: str) -> Tensor:
-    """Compute the only result of a call, which is of the type of all its tensors."""
-    arrays = {n: _as_array(tensor.detach()) for n, tensor in tensors.items()}
-    types = _TYPES.get(next(iter(tensors.values())).dtype)
-    return _as_tensor(ready.module.run(ready.task, {**arrays, **ready.missing}, types)[name])
-
-
-def _is_usual(x: Tensor) -> bool:
-    return type(x) is Tensor and x.is_cpu and x.layout == torch.strided and not x.is_neg()
 
 
 def _is_plain(*tensors: Tensor) -> bool:
@@ -165,7 +107,7 @@ def _is_plain(*tensors: Tensor) -> bool:
     PyTorch's dispatcher takes longer than a kernel on a small input. What it would do besides is to
     tell autograd, transforms, tracers, modes, tensor subclasses and the profiler.
     """
-    if not _is_unwatched():
+    if not is_unwatched():
         return False
     records = torch.is_grad_enabled()
     return all(
@@ -177,7 +119,8 @@ def _is_plain(*tensors: Tensor) -> bool:
     )
 
 
-def _is_unwatched() -> bool:
+def is_unwatched() -> bool:
+    """Tell whether no tracer, transform, mode or profiler is at work."""
     return not (
         torch.compiler.is_compiling()
         or _tracing() is not None
@@ -226,7 +169,7 @@ def _name(dtype: torch.dtype) -> str:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """What is the same for all calls of one kind: small calls should not look for it again.
 
     Attributes:
@@ -245,40 +188,19 @@ class _Ready:
 
 
 @functools.lru_cache(maxsize=4096)
-def _ready(
+def ready_for(
     call: Call, plan: Plan, shape: tuple[int, ...], dtype: torch.dtype, device: str
-) -> _Ready:
+) -> Ready:
+    """Get the calls of one kind ready."""
     module = backend_for(call.backend, device)
     name = module.__name__.rpartition(".")[2]
     task = calls.task(call, plan, shape, _name(dtype))
     missing = calls.constants(call, plan, shape[2:], _name(dtype))
     takes_arrays, takes_halves = name in ("numba_cpu", "interpret"), name == "triton_gpu"
-    return _Ready(module, takes_arrays, takes_halves, task, missing)
+    return Ready(module, takes_arrays, takes_halves, task, missing)
 
 
-@functools.lru_cache(maxsize=4096)
-def _ready_alone(spec: str, shape: tuple[int, ...], dtype: torch.dtype) -> _Ready | None:
-    """Get a call ready that brings a tensor on the CPU alone, where no more has to be done."""
-    call = call_of(spec)
-    return _usual(call, call.forward, tuple(shape), dtype)
-
-
-@functools.lru_cache(maxsize=4096)
-def _ready_gradient(spec: str, shape: tuple[int, ...], dtype: torch.dtype) -> _Ready | None:
-    call = call_of(spec)
-    return _usual(call, call.gradient(("x",)), shape, dtype)
-
-
-def _usual(call: Call, plan: Plan, shape: tuple[int, ...], dtype: torch.dtype) -> _Ready | None:
-    if not dtype.is_floating_point or call.given or plan.random:
-        return None
-    if len(shape) != call.window.dimensions + 2 or 0 in _result_shape(call, shape):
-        return None
-    ready = _ready(call, plan, shape, compute_type(dtype), "cpu")
-    return ready if ready.takes_arrays else None
-
-
-def _run(
+def run(
     call: Call,
     plan: Plan,
     shape: tuple[int, ...],
@@ -288,7 +210,7 @@ def _run(
 ) -> dict[str, Tensor]:
     """Compute a graph outside of autograd; ``dtype`` is what y, or x's gradient, is kept in."""
     compute = compute_type(dtype)
-    ready = _ready(call, plan, shape, compute, device.type)
+    ready = ready_for(call, plan, shape, compute, device.type)
     tensors = {n: leaf.detach() for n, leaf in leaves.items() if isinstance(leaf, Tensor)}
     if ready.takes_arrays:
         alike = all(tensor.dtype == compute for tensor in tensors.values())
@@ -336,7 +258,8 @@ def _seeds(plan: Plan, seed: Tensor | None) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _result_shape(call: Call, shape: tuple[int, ...]) -> tuple[int, ...]:
+def result_shape(call: Call, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Give the shape of a call's result."""
     return (*shape[:2], *geometry(call.window, shape[2:]).output_shape)
 
 
@@ -344,13 +267,13 @@ def _forward(
     x: Tensor, values: Sequence[Tensor], seed: Tensor | None, call: Call, plan: Plan
 ) -> dict[str, Tensor]:
     shape = tuple(x.shape)
-    result = _result_shape(call, shape)
+    result = result_shape(call, shape)
     if 0 in result:
         backend_for(call.backend, x.device.type)
         dtype = compute_type(x.dtype)
         return {o.name: x.new_zeros(result, dtype=dtype) for o in plan.graph.outputs}
     leaves = {"x": x, **dict(zip(call.given, values, strict=True)), **_seeds(plan, seed)}
-    return _run(call, plan, shape, x.dtype, x.device, leaves)
+    return run(call, plan, shape, x.dtype, x.device, leaves)
 
 
 def _pool(x: Tensor, values: Sequence[Tensor], seed: Tensor | None, spec: str) -> Tensor:
@@ -398,7 +321,7 @@ def _pool_backward(
     else:
         laid_out = _laid_out(grad_y.detach(), grad_y, channels_last, grad_y.dtype)
         given = {**dict(_named(read, leaves)), "grad_y": laid_out, **_seeds(plan, seed)}
-        results = _run(call, plan, shape, grad_y.dtype, grad_y.device, given)
+        results = run(call, plan, shape, grad_y.dtype, grad_y.device, given)
     return [
         _laid_out(
             results[output.name],

@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flexpool import calls, sooner
-from flexpool.declare import Operator, as_operator, operators
+from flexpool import sooner
 from flexpool.torch_ops import HALVES
 from flexpool.window import AdaptiveWindow, Window
 
@@ -24,9 +23,7 @@ __all__ = [
     "FEW",
     "MOST",
     "Theirs",
-    "adaptive_called_with",
     "by_torch",
-    "called_with",
     "nothing_handed_over",
 ]
 
@@ -41,6 +38,8 @@ MOST = 500_000
 _SAME_ORDER = 32
 
 _MOST_KNOWN = 64  # kinds of calls of which is remembered who computes them
+
+_tracing = torch._C._get_tracing_state  # what is traced must do for larger inputs too
 
 _DTYPES = (torch.float32, torch.float64)
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
@@ -97,13 +96,9 @@ class Theirs:
         y: Tensor = self.function(x, *self.arguments)
         return y
 
-    def __reduce__(self) -> Any:
-        """Say how to make it again: PyTorch's functions cannot be pickled."""
-        return by_torch, self.asked
-
     def is_sooner(self, x: Any) -> bool:
         """Tell whether an input is a plain small tensor that PyTorch pools sooner, and equally."""
-        if type(x) is not Tensor or not x.is_cpu:
+        if type(x) is not Tensor or not x.is_cpu or _tracing() is not None:
             return False
         if x.dtype not in _DTYPES and not self._is_equal_in(x):
             return False
@@ -158,41 +153,6 @@ def _other_types(operator: str, window: Window | AdaptiveWindow) -> tuple[torch.
 
 
 @functools.lru_cache(maxsize=1024, typed=True)
-def called_with(operator: object, dimensions: int, *where: Any, **plain: Any) -> Theirs | None:
-    """Give what PyTorch calls a pooling by a function, or None; see :func:`by_torch`.
-
-    Args:
-        operator: a name or an operator.
-        dimensions: of the window.
-        where: the window's arguments.
-        plain: the operator's.
-
-    Raises:
-        ArgumentError: if an argument is outside its domain.
-        TypeError: if one cannot be looked up, such as a list.
-    """
-    chosen, given = as_operator(operator), tuple(plain.items())
-    spec = calls.sliding_spec(chosen, dimensions, where, given, (), "auto")
-    return _of_call(chosen, calls.call_of(spec))
-
-
-@functools.lru_cache(maxsize=1024, typed=True)
-def adaptive_called_with(
-    operator: object, dimensions: int, output_size: Any, **plain: Any
-) -> Theirs | None:
-    """Give the same for an adaptive pooling."""
-    chosen, given = as_operator(operator), tuple(plain.items())
-    spec = calls.adaptive_spec(chosen, dimensions, output_size, given, (), "auto")
-    return _of_call(chosen, calls.call_of(spec))
-
-
-def _of_call(operator: Operator, call: calls.Call) -> Theirs | None:
-    if operators().get(operator.name) is not operator:
-        return None
-    return by_torch(operator.name, call.window, tuple(call.options.items()))
-
-
-@functools.lru_cache(maxsize=1024, typed=True)
 def by_torch(
     operator: str, window: Window | AdaptiveWindow, options: tuple[tuple[str, Any], ...]
 ) -> Theirs | None:
@@ -210,18 +170,32 @@ def by_torch(
         whole = dict(options) == {"count_include_pad": True, "divisor_override": None}
         if operator != "avg" or not whole or None in window.output_size:
             return None
-        return Theirs(*asked, _ADAPTIVE_AVG[index], (window.output_size,))
+        return Theirs(*asked, _ADAPTIVE_AVG[index], (_brief(window.output_size),))
     pairs = window.padding
     if pairs == "same" or any(before != after for before, after in pairs):
         return None
-    where = (window.kernel_size, window.stride, tuple(before for before, _ in pairs))
+    size, stride = _brief(window.kernel_size), _brief(window.stride)
+    where = [(size, ()), (stride, size), (_brief(tuple(before for before, _ in pairs)), 0)]
     if operator == "max":
-        return Theirs(*asked, _MAX[index], (*where, window.dilation, window.ceil_mode))
+        rest = [(_brief(window.dilation), 1), (window.ceil_mode, False)]
+        return Theirs(*asked, _MAX[index], _without_defaults([*where, *rest]))
     if operator != "avg" or max(window.dilation) > 1:
         return None
     given = dict(options)
     include, divisor = given["count_include_pad"], given["divisor_override"]
     if index == 0 and divisor is not None:
         return None
-    rest = (window.ceil_mode, include) + ((divisor,) if index else ())
-    return Theirs(*asked, _AVG[index], (*where, *rest))
+    more = [(window.ceil_mode, False), (include, True), (divisor, None)]
+    return Theirs(*asked, _AVG[index], _without_defaults([*where, *more]))
+
+
+def _brief(items: tuple[Any, ...]) -> Any:
+    """Write one number for several that are equal: PyTorch reads it in half the time."""
+    return items[0] if len(set(items)) == 1 else items
+
+
+def _without_defaults(given: list[tuple[Any, Any]]) -> tuple[Any, ...]:
+    """List the values of pairs of a value and its default, up to the last that differs from it."""
+    while given[-1][0] == given[-1][1]:
+        given = given[:-1]
+    return tuple(value for value, _ in given)

@@ -9,16 +9,18 @@ variable says otherwise, 0 for none); whoever gets one overwrites it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import mmap
 import os
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["array", "idle_bytes", "release"]
+__all__ = ["array", "idle_bytes", "maker", "release"]
 
 # The C library keeps smaller ones itself.
 LEAST_BYTES = 1 << 20
@@ -47,6 +49,18 @@ def array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     result: np.ndarray = np.ndarray(shape, made, block)
     weakref.finalize(result, _give_back, block).atexit = False
     return result
+
+
+def maker(shape: tuple[int, ...], dtype: Any) -> Callable[[], np.ndarray]:
+    """Make a function that makes such arrays, without looking again at what is always the same.
+
+    Example:
+        >>> maker((2, 3), "float32")().shape
+        (2, 3)
+    """
+    made = np.dtype(dtype)
+    small = math.prod(shape) * made.itemsize < LEAST_BYTES
+    return functools.partial(np.empty if small else array, shape, made)
 
 
 def idle_bytes() -> int:

@@ -5,6 +5,9 @@ Every backend is a module with two functions:
 * ``available()``: None, or the reason why it cannot run here and what to install;
 * ``run(task, leaves, types=None)``: compute the graph and return its results by name.
 
+It may have a third, ``prepared(task, read, fixed)``: make of a task a function of the arrays alone,
+for calls that are made often.
+
 ``leaves`` holds the arrays that the graph reads, by name, all of ``task.dtype`` unless ``types`` is
 given. Then they may be of any type (see :mod:`flexpool.backends.formats`; tensors on a GPU: those
 of elements and windows may be half floats), and ``types`` says of which type the results are that

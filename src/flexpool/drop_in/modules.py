@@ -36,6 +36,7 @@ def _left_to_torch(*arguments: object) -> None:
 
 def _made(name: str) -> type[nn.Module]:
     base: type[nn.Module] = getattr(nn, name)
+    pooled_by_torch = base.forward
     arguments = _ARGUMENTS[name[:-2]]
     if name in ("AvgPool2d", "AvgPool3d"):
         arguments = (*arguments, "divisor_override")
@@ -48,10 +49,10 @@ def _made(name: str) -> type[nn.Module]:
     @functools.wraps(base.forward)
     def forward(self: nn.Module, input: Tensor) -> Any:
         if not rules.takes(input):
-            return base.forward(self, input)
+            return pooled_by_torch(self, input)
         asked = with_indices if getattr(self, "return_indices", False) else plain
         instead = asked(input, *[getattr(self, name) for name in arguments])
-        return base.forward(self, input) if instead is None else instead()
+        return pooled_by_torch(self, input) if instead is None else instead()
 
     contents = {
         "__module__": __name__,

@@ -18,6 +18,9 @@ __all__ = ["LEAST_ELEMENTS", "takes"]
 _TYPES = (Tensor, torch.nn.Parameter)
 _DTYPES = (torch.float32, torch.float64, *HALVES)
 
+_is_compiling = torch.compiler.is_compiling  # torch.export counts too
+_tracing = torch._C._get_tracing_state
+
 # A call on fewer elements is left at once, so that it costs next to nothing to have asked.
 LEAST_ELEMENTS = 16_384
 
@@ -28,20 +31,16 @@ def takes(x: Any) -> bool:
     Subclasses of tensors, transforms, tracing and compiling have rules of their own: they see
     PyTorch's operators, as they would without flexpool.
     """
-    if type(x) not in _TYPES or _is_recorded() or x.numel() < LEAST_ELEMENTS:
+    if type(x) not in _TYPES or _is_compiling() or _tracing() is not None:
         return False
     return (
-        x.dtype in _DTYPES
+        x.numel() >= LEAST_ELEMENTS
+        and x.dtype in _DTYPES
         and x.layout == torch.strided
         and x.device.type == "cpu"
         and not x.is_neg()
         and not _is_watched()
     )
-
-
-def _is_recorded() -> bool:
-    """Tell whether torch.compile, torch.export or torch.jit.trace make a program of what is run."""
-    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
 
 
 def _is_watched() -> bool:

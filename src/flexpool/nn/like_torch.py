@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flexpool import functional, torch_small
+from flexpool import functional
 from flexpool.declare import find
 from flexpool.errors import ArgumentError, called, expected
 from flexpool.nn.module import AdaptivePool, Pooling, SlidingPool
@@ -46,35 +45,6 @@ class _Sliding(_ShownAsTorch, SlidingPool):
         return super().placed(**{name: _one(item) for name, item in geometry.items()})
 
 
-class _SmallByTorch(Pooling):
-    """A module that leaves small inputs to PyTorch where that computes the same sooner."""
-
-    def forward(self, input: Tensor, *arrays: Tensor, **named: Tensor) -> Any:
-        """Pool an input; see :meth:`Pooling.forward`."""
-        if not arrays and not named and not torch.compiler.is_compiling():
-            known = self.__dict__
-            if "_theirs" not in known:
-                known["_theirs"] = self._by_torch()
-            theirs: torch_small.Theirs | None = known["_theirs"]
-            if theirs is not None and theirs.is_sooner(input):
-                try:
-                    return theirs.function(input, *theirs.arguments)
-                except RuntimeError:  # the errors are ours
-                    return super().forward(input)
-        return super().forward(input, *arrays, **named)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; what PyTorch would be asked is looked up again."""
-        self.__dict__.pop("_theirs", None)
-        super().__setattr__(name, value)
-
-    def _by_torch(self) -> torch_small.Theirs | None:
-        if self.backend != "auto" or getattr(self, "return_indices", False):
-            return None
-        options = tuple([(name, getattr(self, name)) for name in self._options])
-        return torch_small.by_torch(self.operator.name, self.window, options)
-
-
 class _ReturnsIndices(Pooling):
     """A module that can also say where each maximum lies."""
 
@@ -87,6 +57,9 @@ class _ReturnsIndices(Pooling):
                 value = checked_flag(name, value)
         super().__setattr__(name, value)
 
+    def _plain(self) -> dict[str, Any] | None:
+        return None if self.return_indices else super()._plain()
+
     def _pool(self, input: Tensor, values: Mapping[str, Any]) -> Any:
         if not self.return_indices:
             return super()._pool(input, values)
@@ -95,7 +68,7 @@ class _ReturnsIndices(Pooling):
         )
 
 
-class MaxPool(_SmallByTorch, _ReturnsIndices, _Sliding):
+class MaxPool(_ReturnsIndices, _Sliding):
     """Take the largest value of each window, as torch's module of the same name.
 
     Args:
@@ -130,7 +103,7 @@ class MaxPool(_SmallByTorch, _ReturnsIndices, _Sliding):
         self.return_indices = return_indices
 
 
-class AvgPool(_SmallByTorch, _Sliding):
+class AvgPool(_Sliding):
     """Average each window, as torch's module of the same name.
 
     Args:
@@ -279,6 +252,11 @@ class LPPool(_Sliding):
         """Register no p: norm_type stands for it, and torch's module has no state."""
         return iter(())
 
+    def _plain(self) -> dict[str, Any] | None:
+        if self.mode == "torch" or math.isinf(self.norm_type):
+            return None
+        return {"p": float(self.norm_type)}
+
     def _pool(self, input: Tensor, values: Mapping[str, Any]) -> Tensor:
         if self.mode == "torch":
             torch_pool = (F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)[self.dimensions - 1]
@@ -316,7 +294,7 @@ class AdaptiveMaxPool(_ReturnsIndices, _ShownAsTorch, AdaptivePool):
         self.return_indices = return_indices
 
 
-class AdaptiveAvgPool(_SmallByTorch, _ShownAsTorch, AdaptivePool):
+class AdaptiveAvgPool(_ShownAsTorch, AdaptivePool):
     """Average each part of the input, as torch's module of the same name.
 
     Args:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flexpool import functional
+from flexpool import functional, torch_quick
 from flexpool.backends.choice import BACKENDS
 from flexpool.declare import (
     Argument,
@@ -30,6 +30,8 @@ from flexpool.errors import ArgumentError, FlexpoolError, called, expected, unkn
 from flexpool.window import AdaptiveWindow, Window, adaptive_window, global_window, window
 
 __all__ = ["AdaptivePool", "GlobalPool", "Pooling", "SlidingPool", "settings"]
+
+_is_compiling = torch.compiler.is_compiling
 
 Learnable = bool | Collection[str] | None
 
@@ -126,6 +128,13 @@ class Pooling(nn.Module):
             ShapeError: if an array has the wrong shape, or no window fits.
         """
         try:
+            if not arrays and not named and not _is_compiling():
+                known = self.__dict__
+                if "_quick" not in known:
+                    known["_quick"] = self._made_quick()
+                quick: torch_quick.Quick | None = known["_quick"]
+                if quick is not None and (y := quick.pool(input)) is not None:
+                    return y
             values = {name: getattr(self, name) for name in self._initial}
             if arrays or named or self._from_call:
                 values.update(self._received(arrays, named))
@@ -142,11 +151,28 @@ class Pooling(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; one that describes the window is checked and moves the window."""
+        self.__dict__.pop("_quick", None)
         if name in self.geometry and "window" in self.__dict__:
             with called(type(self).__name__):
                 others = {known: getattr(self, known) for known in self.geometry}
                 self.__dict__["window"] = self.placed(**{**others, name: value})
         super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep what the user gave, and nothing that can be looked up again."""
+        return {name: item for name, item in self.__dict__.items() if name != "_quick"}
+
+    def _made_quick(self) -> torch_quick.Quick | None:
+        plain = self._plain()
+        if plain is None:
+            return None
+        return torch_quick.quick(self.operator, self.window, tuple(plain.items()), self.backend)
+
+    def _plain(self) -> dict[str, Any] | None:
+        """Give options and numbers where a call brings no more than its input, else None."""
+        if self._initial or self._from_call:
+            return None
+        return {name: getattr(self, name) for name in self._options}
 
     def _pool(self, input: Tensor, values: Mapping[str, Any]) -> Tensor:
         options = {name: getattr(self, name) for name in self._options}

@@ -7,7 +7,7 @@ are converted a piece at a time.
 
 from __future__ import annotations
 
-from flexpool.backends.numba_cpu.launch import adds_in_order, available, source
+from flexpool.backends.numba_cpu.launch import adds_in_order, available, prepared, source
 from flexpool.backends.numba_cpu.staged import run
 
-__all__ = ["adds_in_order", "available", "run", "source"]
+__all__ = ["adds_in_order", "available", "prepared", "run", "source"]

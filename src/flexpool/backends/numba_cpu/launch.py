@@ -28,6 +28,7 @@ __all__ = [
     "adds_in_order",
     "available",
     "channels_last",
+    "prepared",
     "run",
     "source",
     "spread_leaves",
@@ -76,9 +77,53 @@ def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
     results = {}
     for place, output in launch.outputs:
         arguments[place] = results[output.name] = _result(output, task, launch.shape)
-    kernel = launch.kernel
-    threads.run(lambda begin, end: kernel(begin, end, *arguments), launch.items, launch.work)
+    launch.start(arguments)
     return {o.name: _shaped(results[o.name], o, task, last) for o in task.graph.outputs}
+
+
+def prepared(
+    task: Task, read: tuple[str, ...], fixed: Mapping[str, Array]
+) -> Callable[..., Array] | None:
+    """Make the shortest way to a task's result, for calls that differ in nothing but the arrays.
+
+    Args:
+        task: what to compute.
+        read: the names of the arrays that each call brings, in the order in which it does.
+        fixed: the other leaves.
+
+    Returns:
+        a function of C-contiguous arrays that may be written, of ``task.dtype`` and the task's
+        shapes; None for tasks of several results, or one that is no map, and for random ones.
+    """
+    (output, *others), leaves = task.graph.outputs, task.graph.leaves()
+    random = any(node.op == "random" for node in leaves.values())
+    if others or random or output.onto not in (Grid.WINDOW, Grid.ELEMENT):
+        return None
+    inner = _as_line(task) or task
+    launch = _launch(inner, False)
+    arguments, places = launch.arguments.copy(), {name: place for place, name, _ in launch.leaves}
+    for place, name, over in launch.leaves:
+        if name in fixed:
+            arguments[place] = _laid_out(fixed[name], over, inner, False)
+    onto = [(places[n], (-1, *_spread_over(leaves[n].grid, inner))) for n in read]
+    ((end, _),) = launch.outputs
+    images, channels = task.batch
+    make = memory.maker((images * channels, *_spread_over(output.onto, inner)), task.dtype)
+    whole = task.shape_of(output)
+
+    def run(*arrays: Array) -> Array:
+        given = arguments.copy()
+        for (place, laid), array in zip(onto, arrays, strict=True):
+            given[place] = array.reshape(laid)
+        result = given[end] = make()
+        launch.start(given)
+        return result.reshape(whole)
+
+    return run
+
+
+def _spread_over(grid: Grid, task: Task) -> tuple[int, ...]:
+    return task.geometry.output_shape if grid == Grid.WINDOW else task.geometry.sizes
 
 
 def adds_in_order(task: Task) -> bool:
@@ -147,6 +192,14 @@ class _Launch:
     outputs: tuple[tuple[int, Output], ...]
     items: int
     work: int
+
+    def start(self, arguments: list[Any]) -> None:
+        """Run the kernel with its arguments, on as many threads as pay."""
+        kernel = self.kernel
+        if threads.pays(self.items, self.work):
+            threads.run(lambda begin, end: kernel(begin, end, *arguments), self.items, self.work)
+        else:
+            kernel(0, self.items, *arguments)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -1,0 +1,147 @@
+"""From the module or function that was called on a tensor alone to whoever computes it.
+
+For small inputs that is a race: what is the same for all calls is looked up once, and each call
+asks as little as it can.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from torch import Tensor
+
+from flexpool import calls, torch_alone, torch_small
+from flexpool.backends.task import AnyWindow
+from flexpool.declare import Operator, as_operator, operators
+from flexpool.errors import FlexpoolError
+
+__all__ = ["Quick", "adaptive", "quick", "sliding"]
+
+
+class Quick:
+    """A checked call of a pooling without arrays or random numbers.
+
+    Args:
+        spec: the call.
+        theirs: PyTorch's way to do the same, if it has one.
+    """
+
+    __slots__ = ("spec", "theirs")
+
+    def __init__(self, spec: str, theirs: torch_small.Theirs | None) -> None:
+        self.spec, self.theirs = spec, theirs
+
+    def pool(self, x: Tensor) -> Tensor | None:
+        """Pool; None where whoever asked has to take the general way. Nothing is being compiled."""
+        theirs = self.theirs
+        if theirs is not None and theirs.is_sooner(x):
+            try:
+                y: Tensor = theirs.function(x, *theirs.arguments)
+            except RuntimeError:  # the errors are ours
+                return None
+            return y
+        return torch_alone.pool(x, self.spec)
+
+
+def quick(
+    operator: Operator, window: AnyWindow, plain: tuple[tuple[str, Any], ...], backend: str
+) -> Quick | None:
+    """Check a call; give None where it brings more than a tensor.
+
+    Args:
+        operator: the operator.
+        window: of either kind.
+        plain: its options and numbers.
+        backend: the name of a backend, or "auto".
+
+    Raises:
+        ArgumentError: if an argument is outside its domain.
+    """
+    return _of_spec(operator, calls.spec(operator, window, plain, (), backend))
+
+
+def sliding(
+    x: Tensor,
+    operator: object,
+    dimensions: int | None,
+    backend: str,
+    parameters: dict[str, Any],
+    *where: Any,
+) -> Tensor | None:
+    """Pool with a sliding window, given as to a function; None for all but plain quick calls.
+
+    Nothing is being compiled. What is wrong with a call is said by whoever is asked next.
+    """
+    if parameters and _has_arrays(parameters):
+        return None
+    try:
+        found = _sliding(operator, x.ndim, dimensions, backend, *where, **parameters)
+        return None if found is None else found.pool(x)
+    except (FlexpoolError, TypeError):
+        return None
+
+
+def adaptive(
+    x: Tensor,
+    operator: object,
+    dimensions: int | None,
+    backend: str,
+    parameters: dict[str, Any],
+    output_size: Any,
+) -> Tensor | None:
+    """Pool with an adaptive window alike."""
+    if parameters and _has_arrays(parameters):
+        return None
+    try:
+        found = _adaptive(operator, x.ndim, dimensions, backend, output_size, **parameters)
+        return None if found is None else found.pool(x)
+    except (FlexpoolError, TypeError):
+        return None
+
+
+def _has_arrays(parameters: dict[str, Any]) -> bool:
+    """Tell whether there are arrays, which would be compared if they were looked up."""
+    return any(hasattr(value, "shape") for value in parameters.values())
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _sliding(
+    operator: object, axes: int, dimensions: int | None, backend: str, *where: Any, **plain: Any
+) -> Quick | None:
+    count = _count(axes, dimensions, where[0])
+    if count is None:
+        return None
+    chosen = as_operator(operator)
+    spec = calls.sliding_spec(chosen, count, where, tuple(plain.items()), (), backend)
+    return _of_spec(chosen, spec)
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _adaptive(
+    operator: object, axes: int, dimensions: int | None, backend: str, size: Any, **plain: Any
+) -> Quick | None:
+    count = _count(axes, dimensions, size)
+    if count is None:
+        return None
+    chosen = as_operator(operator)
+    spec = calls.adaptive_spec(chosen, count, size, tuple(plain.items()), (), backend)
+    return _of_spec(chosen, spec)
+
+
+def _count(axes: int, dimensions: int | None, per_dimension: Any) -> int | None:
+    """Count the spatial dimensions; None where the tensor has other axes."""
+    if dimensions is None:
+        dimensions = len(per_dimension) if isinstance(per_dimension, tuple) else axes - 2
+    fits = type(dimensions) is int and dimensions >= 1 and axes - dimensions in (1, 2)
+    return dimensions if fits else None
+
+
+def _of_spec(operator: Operator, spec: str) -> Quick | None:
+    call = calls.call_of(spec)
+    if calls.bound_arrays(operator) or calls.facts(spec).draws:
+        return None
+    theirs = None
+    if call.backend == "auto" and operators().get(operator.name) is operator:
+        theirs = torch_small.by_torch(operator.name, call.window, tuple(call.options.items()))
+    return Quick(spec, theirs)
