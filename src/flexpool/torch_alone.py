@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flexpool import torch_autograd, torch_ops
+from flexpool import torch_autograd, torch_batching, torch_ops  # noqa: F401 - registers
 from flexpool.calls import Call, Plan, call_of
 
 __all__ = ["pool"]
@@ -136,6 +136,7 @@ class _Pool(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> Any:
         way, leaves = ctx.way, ctx.saved_tensors
         usual = not torch.is_grad_enabled() and torch_ops.is_unwatched()
+        usual = usual and not torch._C._functorch.is_legacy_batchedtensor(grad_y)
         if usual and grad_y.dtype == way.dtype:
             grad_y = grad_y.contiguous()
             if _is_usual(grad_y):

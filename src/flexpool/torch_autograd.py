@@ -234,12 +234,31 @@ def pool_backward(
 ) -> Sequence[Tensor]:
     """Run a call's gradient, which can be differentiated again."""
     about = (tuple(shape), last, spec, read, wanted)
+    if torch._C._functorch.is_legacy_batchedtensor(grad_y):
+        return _pool_backward_of_batch(grad_y, leaves, seed, *about)
     found: Sequence[Tensor]
     if _needs_no_gradient(grad_y, *leaves):
         found = torch_ops.pool_backward(grad_y, leaves, seed, *about)
     else:
         found = _applied(_PoolGradient, grad_y, seed, about, *leaves)
     return found
+
+
+def _pool_backward_of_batch(
+    grad_y: Tensor, leaves: Sequence[Tensor], seed: Tensor | None, *about: Any
+) -> Sequence[Tensor]:
+    """Do the same for many gradients at once, as ``jacobian(vectorize=True)`` asks.
+
+    PyTorch has them in a batch of an older kind than ``torch.func.vmap``'s, which can batch here.
+    """
+    level = torch._C._vmapmode_increment_nesting() - 1
+    torch._C._vmapmode_decrement_nesting()
+
+    def one(gradient: Tensor) -> tuple[Tensor, ...]:
+        return tuple(pool_backward(gradient, leaves, seed, *about))
+
+    found = torch.func.vmap(one)(torch._remove_batch_dim(grad_y, level, 1, 0))
+    return [torch._add_batch_dim(gradient, 0, level) for gradient in found]
 
 
 # The same for the operators.

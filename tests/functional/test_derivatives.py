@@ -113,3 +113,17 @@ def test_jacobian_and_hessian():
     hessian = jacrev(jacrev(lambda x: pooled(x).sum()))(x)
     want = torch.autograd.functional.hessian(lambda x: pooled(x).sum(), x)
     torch.testing.assert_close(hessian, want)
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x: flexpool.soft_pool(x, 2, 1),
+        lambda x: flexpool.soft_pool(x[0], 2, 1),
+        lambda x: flexpool.lip_pool(x, 2, logits=x),
+        lambda x: flexpool.stochastic_pool(x.exp(), 2, seed=1),
+    ],
+)
+def test_many_gradients_at_once(pool):
+    x, jacobian = torch.arange(12.0).sin().view(1, 1, 3, 4), torch.autograd.functional.jacobian
+    torch.testing.assert_close(jacobian(pool, x, vectorize=True), jacobian(pool, x))

@@ -125,6 +125,14 @@ def test_results_of_equal_calls_are_their_own():
     assert second.unique().tolist() == [1.0]
 
 
+def test_calls_that_differ_in_a_number_only():
+    x = torch.tensor([[[[1.0, 2.0, 0.0]]]])
+    first, second = nn.LPPool2d(2.5, (1, 2)), nn.LPPool2d(3.5, (1, 2))
+    for norm in (first, second, first):
+        p = norm.norm_type
+        assert norm(x)[..., 0].item() == pytest.approx((1 + 2**p) ** (1 / p))
+
+
 def test_what_is_set_later_counts():
     x = torch.tensor([[[[3.0, 4.0]]]])
     norm = nn.LPPool2d(2, (1, 2))
