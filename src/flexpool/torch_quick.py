@@ -20,7 +20,7 @@ __all__ = ["Quick", "adaptive", "quick", "sliding"]
 
 
 class Quick:
-    """A checked call of a pooling without arrays or random numbers.
+    """A checked call of a pooling that brings a tensor alone.
 
     Args:
         spec: the call.
@@ -109,10 +109,7 @@ def _has_arrays(parameters: dict[str, Any]) -> bool:
 def _sliding(
     operator: object, axes: int, dimensions: int | None, backend: str, *where: Any, **plain: Any
 ) -> Quick | None:
-    count = _count(axes, dimensions, where[0])
-    if count is None:
-        return None
-    chosen = as_operator(operator)
+    count, chosen = _count(axes, dimensions, where[0]), as_operator(operator)
     spec = calls.sliding_spec(chosen, count, where, tuple(plain.items()), (), backend)
     return _of_spec(chosen, spec)
 
@@ -121,25 +118,21 @@ def _sliding(
 def _adaptive(
     operator: object, axes: int, dimensions: int | None, backend: str, size: Any, **plain: Any
 ) -> Quick | None:
-    count = _count(axes, dimensions, size)
-    if count is None:
-        return None
-    chosen = as_operator(operator)
+    count, chosen = _count(axes, dimensions, size), as_operator(operator)
     spec = calls.adaptive_spec(chosen, count, size, tuple(plain.items()), (), backend)
     return _of_spec(chosen, spec)
 
 
-def _count(axes: int, dimensions: int | None, per_dimension: Any) -> int | None:
-    """Count the spatial dimensions; None where the tensor has other axes."""
-    if dimensions is None:
-        dimensions = len(per_dimension) if isinstance(per_dimension, tuple) else axes - 2
-    fits = type(dimensions) is int and dimensions >= 1 and axes - dimensions in (1, 2)
-    return dimensions if fits else None
+def _count(axes: int, dimensions: int | None, per_dimension: Any) -> int:
+    """Count the spatial dimensions."""
+    if dimensions is not None:
+        return dimensions
+    return len(per_dimension) if isinstance(per_dimension, tuple) else axes - 2
 
 
 def _of_spec(operator: Operator, spec: str) -> Quick | None:
     call = calls.call_of(spec)
-    if calls.bound_arrays(operator) or calls.facts(spec).draws:
+    if calls.bound_arrays(operator):
         return None
     theirs = None
     if call.backend == "auto" and operators().get(operator.name) is operator:
