@@ -15,7 +15,7 @@ from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
 from flexpool.backends.numba_cpu.rows import VECTOR, Rows
 from flexpool.ir import Graph, Grid, Node
 
-__all__ = ["MOST", "MOST_OVERLAPPING", "ShortRows", "has_short_rows"]
+__all__ = ["MOST", "MOST_OVERLAPPING", "ShortRows", "has_short_rows", "most_bytes", "row_bytes"]
 
 # Bytes of a row of the input. In longer ones, what vectors leave over takes less time than copying;
 # where windows overlap, reading each element several times at a stride takes longer than that.
@@ -35,9 +35,17 @@ def has_short_rows(graph: Graph, shape: Shape, windows: int) -> bool:
         return False
     if any(output.onto != Grid.WINDOW for output in graph.outputs):
         return False
-    most = MOST if shape.disjoint else MOST_OVERLAPPING
-    length = windows * shape.stride[-1] * np.dtype(shape.dtype).itemsize
-    return length < most and shape.stride[-1] <= MOST_APART
+    return row_bytes(shape, windows) < most_bytes(shape) and shape.stride[-1] <= MOST_APART
+
+
+def row_bytes(shape: Shape, windows: int) -> int:
+    """Count the bytes of the input that a row of so many windows spans."""
+    return windows * shape.stride[-1] * np.dtype(shape.dtype).itemsize
+
+
+def most_bytes(shape: Shape) -> int:
+    """Tell from which length on a row does not gain by being copied and worked off with others."""
+    return MOST if shape.disjoint else MOST_OVERLAPPING
 
 
 class ShortRows:
