@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from flexpool.backends.numba_cpu.extremes import lanes_of
+from flexpool.backends.numba_cpu.extremes import lanes_of, plus
 from flexpool.backends.numba_cpu.plan import Shape, Writer
 from flexpool.backends.numba_cpu.rows import VECTOR
 from flexpool.ir import Output
@@ -91,7 +91,7 @@ class Gathered:
                 shift, found = divmod(place, self.stride)
                 if found == remainder:
                     values = f"values_{c}_{v if self.several else 0}"
-                    parts.append(f"load_within({values}, count_{c}, j - {shift})")
+                    parts.append(f"load_within({values}, count_{c}, {plus('j', -shift)})")
         self.writer.line(f"sum_{remainder} = {parts[0] if parts else 'spread(F(0))'}")
         for part in parts[1:]:
             self.writer.line(f"sum_{remainder} = sum_{remainder} + {part}")

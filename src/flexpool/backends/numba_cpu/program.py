@@ -53,7 +53,6 @@ _FUNCTIONS = (
     "sigmoid",
     "sign",
     "smallest",
-    "split",
     "sqrt",
     "stream",
     "strided",

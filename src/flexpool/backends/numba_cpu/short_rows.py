@@ -13,6 +13,7 @@ from flexpool.backends.numba_cpu.body import Body
 from flexpool.backends.numba_cpu.maxima import has_maxima
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
 from flexpool.backends.numba_cpu.rows import VECTOR, Rows
+from flexpool.backends.numba_cpu.taps import FARTHEST, Taps
 from flexpool.ir import Graph, Grid, Node
 
 __all__ = ["MOST", "MOST_OVERLAPPING", "ShortRows", "has_short_rows", "most_bytes", "row_bytes"]
@@ -22,7 +23,6 @@ __all__ = ["MOST", "MOST_OVERLAPPING", "ShortRows", "has_short_rows", "most_byte
 MOST = 192
 MOST_OVERLAPPING = 384
 
-MOST_APART = 4  # elements from one window to the next: each asks for a vector more to choose from
 MOST_KEPT = 4096  # elements: they stay in the first cache
 MOST_TOGETHER = 512  # windows
 
@@ -35,7 +35,7 @@ def has_short_rows(graph: Graph, shape: Shape, windows: int) -> bool:
         return False
     if any(output.onto != Grid.WINDOW for output in graph.outputs):
         return False
-    return row_bytes(shape, windows) < most_bytes(shape) and shape.stride[-1] <= MOST_APART
+    return row_bytes(shape, windows) < most_bytes(shape) and shape.stride[-1] <= FARTHEST
 
 
 def row_bytes(shape: Shape, windows: int) -> int:
@@ -68,6 +68,7 @@ class ShortRows:
         self.length = self.together + VECTOR
         leaves = [node for node in graph.leaves().values() if node.op == "leaf"]
         self.split = [str(node.value) for node in leaves if node.grid == Grid.ELEMENT]
+        self.taps = Taps(self.split, len(self.rows.rows), self.length, shape, writer)
         self.read = [str(node.value) for node in leaves if node.grid == Grid.WINDOW]
         self.of_channel = any(node.grid & Grid.CHANNEL for node in leaves)
 
@@ -77,9 +78,7 @@ class ShortRows:
         writer.line(f"windows = len(start_{last})")
         writer.line(f"base = start_{last}[0]")
         writer.line(f"together = {self.together} // windows")
-        for name in self.split:
-            size = f"({self.positions + 1}, {self.length})"
-            writer.line(f"{name}_taps = aligned(np.empty({size}, F))")
+        self.taps.write_buffers()
         if last:
             writer.line("p, o0 = begin // len(start_0), begin % len(start_0)")
         else:
@@ -101,8 +100,7 @@ class ShortRows:
         """Write the work for these rows."""
         writer = self.writer
         writer.open("for r in range(count):")
-        for name in self.split:
-            self._write_split(name)
+        self._write_split()
         self._write_next_row()
         writer.close()
         for name in self.split:
@@ -126,18 +124,13 @@ class ShortRows:
             left = f"({left}) * len(start_{d}) - o{d}" if d else "len(start_0) - o0"
         return left
 
-    def _write_split(self, name: str) -> None:
-        """Write how a row of windows is split into taps, a row of these after the other."""
-        writer, columns = self.writer, self.rows.columns
-        step, dilation = self.shape.stride[-1], self.shape.dilation[-1]
+    def _write_split(self) -> None:
+        """Write how a row of windows is split into taps, behind the row before."""
         if self.last > 1:
-            self.rows.write_fetches(name, "base", "windows")
-        for u, row in enumerate(self.rows.rows):
-            writer.line(f"place = {self.rows.row_place(row, 'base')}")
-            writer.line(f"left = in_{name}.size - index_of(in_{name}, place)")
-            onto = f"row({name}_taps, ({u * columns}, r * windows))"
-            numbers = f"{self.length}, {columns}, {step}, {dilation}"
-            writer.line(f"split(row(in_{name}, place), left, windows, {onto}, {numbers})")
+            for name in self.split:
+                self.rows.write_fetches(name, "base", "windows")
+        places = [self.rows.row_place(row, "base") for row in self.rows.rows]
+        self.taps.write_row(places, "r * windows")
 
     def _write_next_row(self) -> None:
         """Write which row of windows comes next, of this plane or of the one behind."""

@@ -7,7 +7,7 @@ much of the one before.
 
 from __future__ import annotations
 
-from flexpool.backends.numba_cpu.extremes import lanes_of
+from flexpool.backends.numba_cpu.extremes import lanes_of, plus
 from flexpool.backends.numba_cpu.plan import Shape, Writer
 
 __all__ = ["FARTHEST", "Taps"]
@@ -43,7 +43,7 @@ class Taps:
             self.writer.line(f"{name}_taps = aligned(np.empty({size}, F))")
             self.writer.line(f"in_{name}_all = row(in_{name}, ({', '.join('0' * self.axes)}))")
 
-    def write_row(self, places: list[str], at: str) -> None:
+    def write_row(self, places: list[str], first: str) -> None:
         """Write how a row is split.
 
         What lies before and behind it is read, too, and outside of the array a 1, since for 0 some
@@ -51,21 +51,21 @@ class Taps:
 
         Args:
             places: where each row of taps begins.
-            at: which window is the first.
+            first: which place in the lines its first window has.
         """
         writer, columns = self.writer, len(self.places)
         for name in self.names:
             for u, place in enumerate(places):
-                writer.line(f"first_{u} = index_of(in_{name}, {place})")
-            writer.line(f"onto = row({name}_taps, (0, {at}))")
+                writer.line(f"begin_{u} = index_of(in_{name}, {place})")
+            writer.line(f"onto = row({name}_taps, (0, {first}))")
             writer.open(f"for j in range(0, windows, {self.lanes}):")
             for u in range(self.rows):
                 for shift in sorted({shift for shift, _ in self.places}):
-                    begin = f"first_{u} + {self.step} * (j + {shift})"
+                    begin = plus(f"begin_{u} + {self.step} * j", self.step * shift)
                     part = f"in_{name}_all, in_{name}.size, {begin}, {self.step}, F(1)"
                     writer.line(f"read = load_apart({part})")
                     for v, (found, remainder) in enumerate(self.places):
                         if found == shift:
-                            onto = f"onto, j + {(u * columns + v) * self.length}"
-                            writer.line(f"store_lanes({onto}, read[{remainder}])")
+                            at = plus("j", (u * columns + v) * self.length)
+                            writer.line(f"store_lanes(onto, {at}, read[{remainder}])")
             writer.close()
