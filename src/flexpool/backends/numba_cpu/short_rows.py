@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from flexpool.backends.numba_cpu.body import Body
+from flexpool.backends.numba_cpu.extremes import FARTHEST
 from flexpool.backends.numba_cpu.maxima import has_maxima
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
 from flexpool.backends.numba_cpu.rows import VECTOR, Rows
-from flexpool.backends.numba_cpu.taps import FARTHEST, Taps
+from flexpool.backends.numba_cpu.taps import Taps
 from flexpool.ir import Graph, Grid, Node
 
 __all__ = ["MOST", "MOST_OVERLAPPING", "ShortRows", "has_short_rows", "most_bytes", "row_bytes"]

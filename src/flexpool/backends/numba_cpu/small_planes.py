@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from flexpool.backends.numba_cpu.body import Body
+from flexpool.backends.numba_cpu.extremes import FARTHEST
 from flexpool.backends.numba_cpu.gathered import MARGIN, Gathered
 from flexpool.backends.numba_cpu.maxima import has_maxima
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
@@ -18,7 +19,7 @@ from flexpool.backends.numba_cpu.rows import VECTOR, Rows
 from flexpool.backends.numba_cpu.scatter import shares
 from flexpool.backends.numba_cpu.separable import is_separable
 from flexpool.backends.numba_cpu.short_rows import most_bytes, row_bytes
-from flexpool.backends.numba_cpu.taps import FARTHEST, Taps
+from flexpool.backends.numba_cpu.taps import Taps
 from flexpool.ir import Graph, Grid, Node, Output
 
 __all__ = ["SmallPlanes", "has_small_planes"]

@@ -10,9 +10,7 @@ from __future__ import annotations
 from flexpool.backends.numba_cpu.extremes import lanes_of, plus
 from flexpool.backends.numba_cpu.plan import Shape, Writer
 
-__all__ = ["FARTHEST", "Taps"]
-
-FARTHEST = 4  # elements from one window to the next: each asks for a vector more to choose from
+__all__ = ["Taps"]
 
 
 class Taps:
