@@ -36,7 +36,7 @@ from flexpool.window import Window
 __all__ = ["Compiled", "Job", "compile_ahead", "jobs_of_net", "jobs_of_operator"]
 
 BATCH = 2
-LONG = 128  # elements of a row that is not short, whatever their type
+LONG = 256  # elements of a row that is not short, whatever their type
 LAYOUTS = ("contiguous", "channels_last")
 
 
@@ -158,7 +158,7 @@ def _inputs(window: Window, layout: str) -> dict[str, tuple[int, ...]]:
         for k, d in zip(window.kernel_size, window.dilation, strict=True)
     )
     found = {"": (1, 16, *sizes)}
-    if layout == LAYOUTS[0] and geometry(window, sizes).inside:
+    if layout == LAYOUTS[0] and (len(sizes) == 2 or geometry(window, sizes).inside):
         found[", long rows"] = (1, 16, *sizes[:-1], max(sizes[-1], LONG))
     return found
 
@@ -210,7 +210,7 @@ def _kind_of_input(job: Job) -> int:
     if job.layout == LAYOUTS[1]:
         return job.shape[1]
     length = job.shape[-1] * getattr(torch, job.dtype).itemsize
-    return sum(length >= most for most in (MOST, MOST_OVERLAPPING))
+    return sum(length >= most for most in (MOST, MOST_OVERLAPPING, 2 * MOST_OVERLAPPING))
 
 
 def compile_ahead(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, list[Compiled]]]:

@@ -2,14 +2,12 @@
 
 import itertools
 
-import numba
 import numpy as np
 import pytest
 
 from backends.samples import ALL, arrays, gradient, special
 from flexpool.backends import interpret, numba_cpu
 from flexpool.backends.numba_cpu import launch
-from flexpool.backends.numba_math import row, split
 from flexpool.backends.task import Task, geometry
 from flexpool.window import window
 
@@ -155,33 +153,3 @@ def test_asking_for_slices_ahead_changes_nothing(monkeypatch, sizes):
     task = Task(task.graph, task.geometry, BATCH, "float32")
     assert launch._is_distant(task)
     np.testing.assert_array_equal(numba_cpu.run(task, leaves)["y"], known)
-
-
-def splitting(taps, step, dilation):
-    """Make a function that splits a line into lines of 60."""
-    lines = "row(line, (0,)), left, windows, row(onto, (0,))"
-    code = (
-        "def function(line, left, windows, onto):\n"
-        f"    split({lines}, 60, {taps}, {step}, {dilation})"
-    )
-    names = {"split": split, "row": row}
-    exec(code, names)
-    return numba.njit(names["function"])
-
-
-@pytest.mark.parametrize(
-    ("taps", "step", "dilation"), [(2, 2, 1), (3, 2, 1), (3, 3, 1), (2, 4, 1), (3, 2, 2), (1, 1, 1)]
-)
-def test_taps_are_split_and_nothing_is_read_behind_the_line(taps, step, dilation):
-    function = splitting(taps, step, dilation)
-    for dtype in (np.float32, np.float64):
-        for windows in (1, 5, 16, 17, 40):
-            length = step * (windows - 1) + dilation * (taps - 1) + 1
-            line = np.arange(1, length + 200).astype(dtype)
-            line[length:] = np.nan
-            onto = np.full((taps + 1, 60), -1, dtype)
-            function(line, length, windows, onto.ravel())
-            for v in range(taps):
-                wanted = line[dilation * v :][: step * windows : step][:windows]
-                np.testing.assert_array_equal(onto[v, :windows], wanted)
-            assert not np.isnan(onto).any()

@@ -26,7 +26,7 @@ def gradient(operator, x, gy, kernel):
     ("operator", "sizes", "kernel"),
     [
         ("max", (6, 32), 2),
-        ("soft", (6, 32), 2),
+        ("soft", (6, 64), 2),
         ("avg", (64,), 4),
         ("max", (4, 2, 16), 2),
         ("avg", (4, 1040), 2),
@@ -53,10 +53,10 @@ def test_gradients_are_the_same(fresh, monkeypatch, operator, channels_last, siz
 @pytest.mark.parametrize(
     ("shape", "dtype", "streamed"),
     [
-        ((64, 64, 32, 32), "float32", True),  # 16 MiB
-        ((63, 64, 32, 32), "float32", False),
-        ((64, 64, 32, 40), "float32", False),  # rows of two and a half cache lines
-        ((64, 64, 32, 40), "float64", True),
+        ((64, 64, 8, 128), "float32", True),  # 16 MiB
+        ((63, 64, 8, 128), "float32", False),
+        ((64, 64, 8, 136), "float32", False),  # rows of eight and a half cache lines
+        ((64, 64, 8, 136), "float64", True),
     ],
 )
 def test_only_large_gradients_of_whole_cache_lines_are_streamed(shape, dtype, streamed):

@@ -46,13 +46,7 @@ OPTIONS: dict[str, Any] = {
 # What kernels import, with what that imports: Numba compiles it into them, and does not notice when
 # it changes.
 _IMPORTED = {
-    "numba_math": (
-        "numba_math.py",
-        "numba_extrema.py",
-        "numba_lanes.py",
-        "numba_split.py",
-        "philox.py",
-    ),
+    "numba_math": ("numba_math.py", "numba_extrema.py", "numba_lanes.py", "philox.py"),
     "numba_formats": ("numba_formats.py",),
 }
 

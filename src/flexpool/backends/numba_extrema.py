@@ -67,25 +67,6 @@ class Line:
         align = ir.Constant(_NUMBER, self.size)
         return self.builder.call(function, [self._address(at), align, present, otherwise])
 
-    def load_up_to(self, end: Any, at: Any) -> Any:
-        """Read a vector of which what lies from ``end`` on is 0, and is not touched."""
-        return self.load_present(at, self.present(self.builder.sub(end, at)), self.number(0.0))
-
-    def store(self, vector: Any, at: Any) -> None:
-        """Write a vector that lies inside the line."""
-        self.builder.store(vector, self._address(at), align=self.size)
-
-    def every(self, vectors: list[Any], first: int) -> Any:
-        """Take each n-th number of n vectors that follow one another, from a first one on."""
-        step, lanes = len(vectors), self.lanes
-        places = [divmod(step * lane + first, lanes) for lane in range(lanes)]
-        found, here = vectors[0], [at for _, at in places]
-        for k, vector in enumerate(vectors[1:], 1):
-            which = [lanes + at if of == k else here[i] for i, (of, at) in enumerate(places)]
-            mask = ir.Constant(ir.VectorType(_NUMBER, lanes), which)
-            found, here = self.builder.shuffle_vector(found, vector, mask), list(range(lanes))
-        return found
-
     def present(self, left: Any) -> Any:
         """Make the mask of as many lanes, from the first on, as there are numbers left."""
         most = ir.Constant(_WORD, self.lanes)

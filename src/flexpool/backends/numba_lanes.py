@@ -28,6 +28,7 @@ __all__ = [
     "load_apart",
     "load_before",
     "load_lanes",
+    "load_within",
     "spread",
     "store_lanes",
     "store_together",
@@ -161,10 +162,27 @@ class _Part:
         return self.builder.bitcast(self.builder.gep(self.data, [place]), self.type.as_pointer())
 
     def mask(self, vector: int) -> Any:
-        """Tell which numbers of a vector are inside."""
+        """Tell which numbers of a vector are inside.
+
+        Places are compared as numbers of 32 bits, so they are counted from the vectors' begin or
+        from far before it: the line may be longer than that.
+        """
+        begin = self._bounded(self.begin)
+        left = self._bounded(self.builder.sub(self.count, self.begin))
+        return self.inside_line(begin, self.builder.add(begin, left), vector)
+
+    def _bounded(self, number: Any) -> Any:
+        for sign, far in (("<", -(1 << 29)), (">", 1 << 29)):
+            bound = ir.Constant(number.type, far)
+            beyond = self.builder.icmp_signed(sign, number, bound)
+            number = self.builder.select(beyond, bound, number)
+        return number
+
+    def inside_line(self, begin: Any, count: Any, vector: int) -> Any:
+        """Tell which numbers of a vector are inside a line that has less than 2**31."""
         begin, count = (
             _spread(self.builder, self.builder.trunc(number, _NUMBER), self.lanes)
-            for number in (self.begin, self.count)
+            for number in (begin, count)
         )
         numbers = _indices(list(range(vector * self.lanes, (vector + 1) * self.lanes)))
         return self.builder.icmp_unsigned("<", self.builder.add(begin, numbers), count)
@@ -224,6 +242,28 @@ def load_before(typing: Any, line: Any, begin: Any, shift: Any) -> Any:
         return builder.shuffle_vector(first, second, _indices(list(range(more, more + kind.lanes))))
 
     return kind(line, types.int64, shift), generate
+
+
+@_intrinsic
+def load_within(typing: Any, line: Any, count: Any, begin: Any) -> Any:
+    """Read a vector of which what is outside of the line's first ``count`` elements is 0.
+
+    A vector before these and one behind them must lie in memory: so there is no need for masked
+    reads, which not all processors have.
+    """
+    kind = _vector(line.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        count, begin = args[1:]
+        low = ir.Constant(begin.type, -kind.lanes)
+        begin = builder.select(builder.icmp_signed("<", begin, low), low, begin)
+        begin = builder.select(builder.icmp_signed(">", begin, count), count, begin)
+        part = _Part(context, builder, line, [args[0], count, begin])
+        nothing = ir.Constant(part.type, [0.0] * kind.lanes)
+        inside = part.inside_line(begin, count, 0)
+        return builder.select(inside, builder.load(part.address(0), align=part.size), nothing)
+
+    return kind(line, types.int64, types.int64), generate
 
 
 @_of_literals

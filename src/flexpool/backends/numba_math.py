@@ -29,7 +29,6 @@ from numba.np import arrayobj
 from flexpool.backends import philox
 from flexpool.backends.numba_extrema import largest, place_of, smallest
 from flexpool.backends.numba_lanes import Vector
-from flexpool.backends.numba_split import split
 
 __all__ = [
     "add",
@@ -54,7 +53,6 @@ __all__ = [
     "sigmoid",
     "sign",
     "smallest",
-    "split",
     "sqrt",
     "stream",
     "strided",

@@ -17,6 +17,7 @@ from flexpool.backends.numba_cpu.places import has_places
 from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
 from flexpool.backends.numba_cpu.short_rows import has_short_rows
+from flexpool.backends.numba_cpu.small_planes import has_small_planes
 from flexpool.backends.numba_cpu.tiles import has_tiles
 from flexpool.backends.numba_cpu.whole import SHORT, is_wholesale
 from flexpool.backends.numba_math import CACHE_LINE
@@ -134,12 +135,15 @@ def adds_in_order(task: Task) -> bool:
 def _shape(task: Task, last: bool) -> Shape:
     shape = shape_of(task, last)
     windows = task.geometry.output_shape[-1]
+    small_planes = has_small_planes(task.graph, shape, task.geometry.output_shape)
     return replace(
         shape,
         packed=packs(task.graph, shape, task.batch[1]),
         neighbours=has_neighbours(task.graph, shape, windows),
         tiled=_tiles(task.geometry) and has_tiles(task.graph, shape, windows),
         short_rows=has_short_rows(task.graph, shape, windows),
+        small_planes=small_planes,
+        column=int(task.geometry.placements[-1].start[0]) if small_planes else 0,
         whole=_whole(task, last),
     )
 

@@ -29,6 +29,8 @@ class Shape:
         neighbours: whether large windows of one row of a plane are worked off together.
         tiled: whether the windows tile small planes whose rows are worked off alike.
         short_rows: whether rows of windows are so short that several are worked off as one line.
+        small_planes: whether windows of small planes are worked off as one line.
+        column: where the first window of a row begins, if small planes are.
         whole: "short" or "long" where the only window is the whole plane, laid out as a line; else
             "", also where its work is not done by :mod:`flexpool.backends.numba_cpu.whole`.
     """
@@ -44,6 +46,8 @@ class Shape:
     neighbours: bool = False
     tiled: bool = False
     short_rows: bool = False
+    small_planes: bool = False
+    column: int = 0
     whole: str = ""
 
     @property
@@ -132,7 +136,9 @@ def by_rows(graph: Graph, shape: Shape) -> bool:
 
     Sums and gradients of one plane or image are added to in one thread.
     """
-    return shape.dimensions > 1 and all(output.onto == Grid.WINDOW for output in graph.outputs)
+    if shape.dimensions == 1 or shape.small_planes:
+        return False
+    return all(output.onto == Grid.WINDOW for output in graph.outputs)
 
 
 def leaf_rank(grid: Grid, dimensions: int) -> int:

@@ -19,6 +19,7 @@ from flexpool.backends.numba_cpu.rolled import Rolled
 from flexpool.backends.numba_cpu.rows import Rows
 from flexpool.backends.numba_cpu.separable import Separable, is_separable
 from flexpool.backends.numba_cpu.short_rows import ShortRows
+from flexpool.backends.numba_cpu.small_planes import SmallPlanes
 from flexpool.backends.numba_cpu.tiles import Tiles
 from flexpool.backends.numba_cpu.whole import Whole
 from flexpool.ir import Graph, Grid, text
@@ -52,7 +53,6 @@ _FUNCTIONS = (
     "sigmoid",
     "sign",
     "smallest",
-    "split",
     "sqrt",
     "stream",
     "strided",
@@ -122,6 +122,7 @@ def _title(graph: Graph, shape: Shape) -> str:
     layout += ", few" if shape.packed else ""
     layout += ", neighbours" if shape.neighbours else ""
     layout += ", few, tiled" if shape.tiled else ""
+    layout += ", small planes" if shape.small_planes else ""
     layout += ", short rows" if shape.short_rows else ""
     layout += f", {shape.whole} lines" if shape.whole else ""
     lines.append(f"window {window}{stride}, {shape.dtype}, {layout}")
@@ -139,7 +140,7 @@ class _Kernel:
         self.passes = Passes(graph, shape, names, writer) if passes else None
         self.rows: Rows | Separable | Neighbours | None = None
         self.channels: Channels | None = None
-        if shape.short_rows:
+        if shape.short_rows or shape.small_planes:
             return
         if shape.channels_last and unrolled:
             self.channels = Channels(graph, shape, names, writer)
@@ -155,6 +156,8 @@ class _Kernel:
             self._write_whole()
         elif self.shape.tiled:
             Tiles(self.graph, self.shape, self.writer).write()
+        elif self.shape.small_planes:
+            self._write_small_planes()
         elif has_maxima(self.graph, self.shape):
             self._write_extremes(Maxima(self.graph, self.shape, self.writer))
         elif has_places(self.graph, self.shape):
@@ -186,6 +189,12 @@ class _Kernel:
         short_rows.write_begin()
         short_rows.open_rows()
         short_rows.write_rows(self._write_channel_values())
+
+    def _write_small_planes(self) -> None:
+        small_planes = SmallPlanes(self.graph, self.shape, self.names, self.writer)
+        small_planes.write_begin()
+        small_planes.open_planes()
+        small_planes.write_planes(self._write_channel_values())
 
     def _write_whole(self) -> None:
         whole = Whole(self.graph, self.shape, self.names, self.writer)

@@ -10,19 +10,20 @@ from __future__ import annotations
 import numpy as np
 
 from flexpool.backends.numba_cpu.body import Body
+from flexpool.backends.numba_cpu.extremes import FARTHEST
 from flexpool.backends.numba_cpu.maxima import has_maxima
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
 from flexpool.backends.numba_cpu.rows import VECTOR, Rows
+from flexpool.backends.numba_cpu.taps import Taps
 from flexpool.ir import Graph, Grid, Node
 
-__all__ = ["MOST", "MOST_OVERLAPPING", "ShortRows", "has_short_rows"]
+__all__ = ["MOST", "MOST_OVERLAPPING", "ShortRows", "has_short_rows", "most_bytes", "row_bytes"]
 
 # Bytes of a row of the input. In longer ones, what vectors leave over takes less time than copying;
 # where windows overlap, reading each element several times at a stride takes longer than that.
 MOST = 192
 MOST_OVERLAPPING = 384
 
-MOST_APART = 4  # elements from one window to the next: each asks for a vector more to choose from
 MOST_KEPT = 4096  # elements: they stay in the first cache
 MOST_TOGETHER = 512  # windows
 
@@ -35,9 +36,17 @@ def has_short_rows(graph: Graph, shape: Shape, windows: int) -> bool:
         return False
     if any(output.onto != Grid.WINDOW for output in graph.outputs):
         return False
-    most = MOST if shape.disjoint else MOST_OVERLAPPING
-    length = windows * shape.stride[-1] * np.dtype(shape.dtype).itemsize
-    return length < most and shape.stride[-1] <= MOST_APART
+    return row_bytes(shape, windows) < most_bytes(shape) and shape.stride[-1] <= FARTHEST
+
+
+def row_bytes(shape: Shape, windows: int) -> int:
+    """Count the bytes of the input that a row of so many windows spans."""
+    return windows * shape.stride[-1] * np.dtype(shape.dtype).itemsize
+
+
+def most_bytes(shape: Shape) -> int:
+    """Tell from which length on a row does not gain by being copied and worked off with others."""
+    return MOST if shape.disjoint else MOST_OVERLAPPING
 
 
 class ShortRows:
@@ -60,6 +69,7 @@ class ShortRows:
         self.length = self.together + VECTOR
         leaves = [node for node in graph.leaves().values() if node.op == "leaf"]
         self.split = [str(node.value) for node in leaves if node.grid == Grid.ELEMENT]
+        self.taps = Taps(self.split, len(self.rows.rows), self.length, shape, writer)
         self.read = [str(node.value) for node in leaves if node.grid == Grid.WINDOW]
         self.of_channel = any(node.grid & Grid.CHANNEL for node in leaves)
 
@@ -69,9 +79,7 @@ class ShortRows:
         writer.line(f"windows = len(start_{last})")
         writer.line(f"base = start_{last}[0]")
         writer.line(f"together = {self.together} // windows")
-        for name in self.split:
-            size = f"({self.positions + 1}, {self.length})"
-            writer.line(f"{name}_taps = aligned(np.empty({size}, F))")
+        self.taps.write_buffers()
         if last:
             writer.line("p, o0 = begin // len(start_0), begin % len(start_0)")
         else:
@@ -93,8 +101,7 @@ class ShortRows:
         """Write the work for these rows."""
         writer = self.writer
         writer.open("for r in range(count):")
-        for name in self.split:
-            self._write_split(name)
+        self._write_split()
         self._write_next_row()
         writer.close()
         for name in self.split:
@@ -118,18 +125,13 @@ class ShortRows:
             left = f"({left}) * len(start_{d}) - o{d}" if d else "len(start_0) - o0"
         return left
 
-    def _write_split(self, name: str) -> None:
-        """Write how a row of windows is split into taps, a row of these after the other."""
-        writer, columns = self.writer, self.rows.columns
-        step, dilation = self.shape.stride[-1], self.shape.dilation[-1]
+    def _write_split(self) -> None:
+        """Write how a row of windows is split into taps, behind the row before."""
         if self.last > 1:
-            self.rows.write_fetches(name, "base", "windows")
-        for u, row in enumerate(self.rows.rows):
-            writer.line(f"place = {self.rows.row_place(row, 'base')}")
-            writer.line(f"left = in_{name}.size - index_of(in_{name}, place)")
-            onto = f"row({name}_taps, ({u * columns}, r * windows))"
-            numbers = f"{self.length}, {columns}, {step}, {dilation}"
-            writer.line(f"split(row(in_{name}, place), left, windows, {onto}, {numbers})")
+            for name in self.split:
+                self.rows.write_fetches(name, "base", "windows")
+        places = [self.rows.row_place(row, "base") for row in self.rows.rows]
+        self.taps.write_row(places, "r * windows")
 
     def _write_next_row(self) -> None:
         """Write which row of windows comes next, of this plane or of the one behind."""
