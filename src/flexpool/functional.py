@@ -303,7 +303,15 @@ def apply_with_indices(
     """
     _check_axes(x, window.dimensions)
     spec = calls.spec(operator, window, (), (), backend)
-    found: tuple[Any, Any] = _library_of(x).pool_with_indices(x, spec)
+    return _pool_with_indices(x, spec)
+
+
+def _pool_with_indices(x: Any, spec: str) -> tuple[Any, Any]:
+    found: tuple[Any, Any] | None = None
+    if _may_be_quick(x):
+        found = _torch_quick().pool_with_indices(x, spec)
+    if found is None:
+        found = _library_of(x).pool_with_indices(x, spec)
     return found
 
 
@@ -490,7 +498,7 @@ def _sliding(
     where, plain = ops.settled((where, plain))
     spec = calls.sliding_spec(operator, count, where, plain, tuple(arrays), backend)
     if indices:
-        return ops.pool_with_indices(x, spec)
+        return _pool_with_indices(x, spec)
     return ops.pool(x, spec, arrays, seed)
 
 

@@ -16,7 +16,7 @@ from flexpool.backends.task import AnyWindow
 from flexpool.declare import Operator, as_operator, operators
 from flexpool.errors import FlexpoolError
 
-__all__ = ["Quick", "adaptive", "quick", "sliding"]
+__all__ = ["Quick", "adaptive", "pool_with_indices", "quick", "sliding"]
 
 
 class Quick:
@@ -98,6 +98,26 @@ def adaptive(
         return None if found is None else found.pool(x)
     except (FlexpoolError, TypeError):
         return None
+
+
+def pool_with_indices(x: Tensor, spec: str) -> tuple[Tensor, Tensor] | None:
+    """Leave a small contiguous tensor to PyTorch where that finds the same places sooner."""
+    theirs = _with_indices(spec)
+    if theirs is None or not theirs.is_sooner(x) or not x.is_contiguous():
+        return None
+    try:
+        found: tuple[Tensor, Tensor] = theirs.function(x, *theirs.arguments)
+    except RuntimeError:  # the errors are ours
+        return None
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _with_indices(spec: str) -> torch_small.Theirs | None:
+    call = calls.call_of(spec)
+    if call.backend != "auto" or call.operator is not operators()["max"]:
+        return None
+    return torch_small.by_torch("max with indices", call.window, ())
 
 
 def _has_arrays(parameters: dict[str, Any]) -> bool:

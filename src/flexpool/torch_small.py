@@ -21,6 +21,7 @@ from flexpool.window import AdaptiveWindow, Window
 
 __all__ = [
     "FEW",
+    "FEW_ROUNDED",
     "MOST",
     "Theirs",
     "by_torch",
@@ -28,7 +29,11 @@ __all__ = [
 ]
 
 # As many elements as PyTorch is surely faster for, with and without a backward pass.
-FEW = 16_384
+FEW = 4096
+
+# The same for averages that both round differently, where there is a backward pass or windows are
+# adaptive: whoever computes them must not depend on the number of threads.
+FEW_ROUNDED = 16_384
 
 # No more are handed over, however much sooner PyTorch is: for larger inputs it also matters that it
 # keeps the place of each maximum in eight bytes, and flexpool nothing.
@@ -44,6 +49,11 @@ _tracing = torch._C._get_tracing_state  # what is traced must do for larger inpu
 _DTYPES = (torch.float32, torch.float64)
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
 _MAX = (torch.max_pool1d, torch.max_pool2d, torch.max_pool3d)
+_MAX_WITH_INDICES = (
+    torch.max_pool1d_with_indices,
+    torch._C._nn.max_pool2d_with_indices,
+    torch._C._nn.max_pool3d_with_indices,
+)
 _AVG = (torch.avg_pool1d, torch._C._nn.avg_pool2d, torch._C._nn.avg_pool3d)
 _ADAPTIVE_AVG = (
     torch.adaptive_avg_pool1d,
@@ -132,13 +142,14 @@ class Theirs:
     ) -> bool:
         window, operator = self.window, self.asked[0]
         if isinstance(window, AdaptiveWindow):
-            return set(window.output_size) == {1}  # one sum in a row, which PyTorch does well
+            whole = set(window.output_size) == {1}  # one sum in a row, which PyTorch does well
+            return whole or math.prod(shape) <= FEW_ROUNDED
         layout = sooner.layout(tuple(shape), strides, window.dimensions)
         if layout is None:
             return False
         same_order = self._disjoint and math.prod(window.kernel_size) <= _SAME_ORDER
         if layout == "planes" and operator == "avg" and not same_order:
-            return False
+            return trained and math.prod(shape) <= FEW_ROUNDED
         kind = sooner.Kind(operator, window.dimensions, layout)
         return not sooner.is_worth_in(kind, window, tuple(shape), trained, threads)
 
@@ -149,7 +160,7 @@ def _other_types(operator: str, window: Window | AdaptiveWindow) -> tuple[torch.
         return ()
     if operator == "max":
         return HALVES if window.dimensions == 1 else (*HALVES, *_WHOLE)
-    return HALVES if window.dimensions < 3 else ()
+    return HALVES if operator == "avg" and window.dimensions < 3 else ()
 
 
 @functools.lru_cache(maxsize=1024, typed=True)
@@ -159,7 +170,7 @@ def by_torch(
     """Give what PyTorch calls a pooling, or None where it has none that is equal.
 
     Args:
-        operator: its name.
+        operator: its name, or "max with indices".
         window: where the windows lie.
         options: the operator's options, all of them.
     """
@@ -176,9 +187,10 @@ def by_torch(
         return None
     size, stride = _brief(window.kernel_size), _brief(window.stride)
     where = [(size, ()), (stride, size), (_brief(tuple(before for before, _ in pairs)), 0)]
-    if operator == "max":
+    if operator in ("max", "max with indices"):
+        function = (_MAX if operator == "max" else _MAX_WITH_INDICES)[index]
         rest = [(_brief(window.dilation), 1), (window.ceil_mode, False)]
-        return Theirs(*asked, _MAX[index], _without_defaults([*where, *rest]))
+        return Theirs(*asked, function, _without_defaults([*where, *rest]))
     if operator != "avg" or max(window.dilation) > 1:
         return None
     given = dict(options)

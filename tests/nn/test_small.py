@@ -18,6 +18,7 @@ SMALL = (1, 2, 4, 6)
 @pytest.fixture(autouse=True)
 def limits(monkeypatch):
     monkeypatch.setattr(torch_small, "FEW", 400)
+    monkeypatch.setattr(torch_small, "FEW_ROUNDED", 800)
     monkeypatch.setattr(torch_small, "MOST", 100_000)
 
 
@@ -34,7 +35,10 @@ def handed(monkeypatch):
         original(self, operator, window, options, call, arguments)
 
     monkeypatch.setattr(Theirs, "__init__", noted)
-    cached = (torch_small.by_torch, torch_quick._sliding, torch_quick._adaptive)
+    cached = (
+        *(torch_small.by_torch, torch_quick._sliding, torch_quick._adaptive),
+        torch_quick._with_indices,
+    )
     for function in cached:
         function.cache_clear()
     yield calls
@@ -80,7 +84,8 @@ def test_the_same_whoever_computes_it(handed, name, given):
     [
         nn.MaxPool2d(2, backend="numba"),
         nn.MaxPool2d(2, backend="eager"),
-        nn.MaxPool2d(2, return_indices=True),
+        nn.MaxPool2d(2, return_indices=True, backend="numba"),
+        nn.MaxPool2d(2, padding="same", return_indices=True),
         nn.MaxPool2d(2, padding="same"),
         nn.AvgPool2d(2, padding=((0, 1), (0, 1))),
         nn.AvgPool2d(2, dilation=2),
@@ -166,6 +171,38 @@ def test_types_that_are_handed_over_are_types_that_torch_has(operator, dimension
             assert torch.equal(theirs(x), flexpool.pool(x, operator, 2, backend="numba"))
             handed_over += 1
     assert handed_over == {"max": (2, 6, 6), "avg": (2, 2, 0)}[operator][dimensions - 1]
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("given", [{}, {"stride": 1, "padding": 1}, {"ceil_mode": True}])
+def test_places_too_are_left_to_torch(handed, dimensions, given):
+    x = torch.arange(3.0 * 5**dimensions).sin().view(1, 3, *[5] * dimensions)
+    x[0, 0], x[0, 1, 0], x[0, 2, 0] = 1.0, -float("inf"), float("nan")  # ties, too
+    name, found = f"MaxPool{dimensions}d", []
+    for backend in ("auto", "numba"):
+        leaf = x.clone().requires_grad_()
+        y, places = getattr(nn, name)(3, **given, return_indices=True, backend=backend)(leaf)
+        y.nan_to_num(0.0).cumsum(-1).sum().backward()
+        found.append((y, places, leaf.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-6, equal_nan=True)
+    assert handed == ["max with indices"]
+
+
+def test_averages_that_are_rounded_otherwise_are_left_by_size_alone():
+    small, large = torch.zeros(4, 4, 6, 8), torch.zeros(4, 4, 8, 8)  # above FEW
+    overlapping, parts = window(2, 3, 2, 1), adaptive_window(2, 2)
+    for threads in (1, 2):
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            for x, few in ((small, True), (large, False)):
+                trained = x.clone().requires_grad_()
+                assert by_torch("avg", overlapping, PLAIN).is_sooner(trained) == few
+                assert not by_torch("avg", overlapping, PLAIN).is_sooner(x)
+                assert by_torch("avg", parts, PLAIN).is_sooner(x) == few
+        finally:
+            torch.set_num_threads(before)
 
 
 def test_the_rule_is_asked_once_for_each_shape(monkeypatch):
@@ -280,7 +317,7 @@ def _largest(x):
         (lambda x, **k: flexpool.soft_pool(x, 2, **k), []),
         (lambda x, **k: flexpool.avg_pool(x, 2, dilation=2, **k), []),
         (lambda x, **k: flexpool.max_pool(x, 2, padding="same", **k), []),
-        (lambda x, **k: flexpool.max_pool(x, 2, return_indices=True, **k)[0], []),
+        (lambda x, **k: flexpool.max_pool(x, 2, return_indices=True, **k)[0], ["max with indices"]),
         (lambda x, **k: flexpool.pool(x, _largest, 2, **k), []),
     ],
 )
