@@ -85,7 +85,7 @@ def in_laboratory(given: Recipe) -> Epoch:
 
     def epoch(order: torch.Tensor) -> tuple[float, float]:
         model = nets.build("lenet5")
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=nets.find("lenet5").memory_format)
         optimiser = torch.optim.Adam(model.parameters(), lr=RATE, fused=True)
         began = time.perf_counter()
         loss, _ = train_epoch(model, optimiser, images, order, BATCH)

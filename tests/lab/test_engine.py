@@ -33,7 +33,7 @@ def trained(config, dataset, layer):
     torch.set_num_threads(config.threads)
     model = nets.build(config.net, config.downsampling, seed=config.seed)
     assert type(model.get_submodule("down2")) is layer
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=nets.find(config.net).memory_format)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, fused=True)
     pixels = dataset.train_images
     offset, scale = train.scaling(config.scaling, pixels)

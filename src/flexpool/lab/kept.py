@@ -181,9 +181,12 @@ class Kept:
             return found
         import torch
 
+        from flexpool.lab import nets
+
+        layout = nets.find(self.config.net).memory_format
         with torch.no_grad():
             # As the laboratory evaluates: the same kernels, the same digits.
-            y = self.model(x.contiguous(memory_format=torch.channels_last))
+            y = self.model(x.contiguous(memory_format=layout))
         array: Array = y.numpy()
         return array
 
@@ -420,9 +423,7 @@ def _built(config: RunConfig, inputs: Inputs, weights: Weights, file: Path, fram
     model.load_state_dict(state)
     model.eval()
     if framework == "torch":
-        import torch
-
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=nets.find(config.net).memory_format)
     return Kept(file, config, inputs, model, framework)
 
 

@@ -165,8 +165,8 @@ class _Run(TrainingRun):
         )
         self.params = nets.parameters(self.model)
         self.macs = nets.multiply_adds(self.model, self.inputs.image)
-        # torch's CPU pooling and small convolutions are faster with channels last.
-        self.model.to(device=config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        layout = nets.find(config.net).memory_format
+        self.model.to(device=config.device, memory_format=layout)  # type: ignore[call-overload]
         self.optimiser = _optimiser(config, self.model)
         self.scaler = torch.amp.GradScaler("cuda") if config.precision == "float16" else None
         self.train_images = self._images(dataset.train_images, dataset.train_labels)

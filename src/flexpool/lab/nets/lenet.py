@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from flexpool.lab.downsampling import Downsampling
@@ -79,8 +80,15 @@ def _with_classifier(
     return layers
 
 
+# Small maps are pooled sooner plane by plane; strided convolutions want their channels last.
 LENETS = (
-    Net("lenet5", "LeNet-5: two convolutions, two poolings", _with_classifier(_lenet5), "max"),
+    Net(
+        "lenet5",
+        "LeNet-5: two convolutions, two poolings",
+        _with_classifier(_lenet5),
+        "max",
+        memory_format=torch.contiguous_format,
+    ),
     Net(
         "lenet5-nopool",
         "LeNet-5 with strides for poolings, and two convolutions more",
@@ -92,6 +100,7 @@ LENETS = (
         "the layers of lenet5-nopool, with poolings for strides",
         _with_classifier(_lenet5_nopool),
         "max",
+        memory_format=torch.contiguous_format,
     ),
     Net(
         "lenet5-sigmoid",
@@ -99,5 +108,6 @@ LENETS = (
         _with_classifier(_lenet5_sigmoid, nn.Sigmoid, "sigmoid"),
         "avg",
         initialisation="xavier-uniform",
+        memory_format=torch.contiguous_format,
     ),
 )

@@ -32,6 +32,7 @@ class Net:
         downsampling: name of the downsampling it has unless another is asked for.
         image: channels, height and width of the images it was made for.
         initialisation: the rule its weights start by unless another is asked for.
+        memory_format: how images lie in memory where it computes soonest on the CPU.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Net:
     downsampling: str
     image: ImageShape = (1, 28, 28)
     initialisation: str = "standard"
+    memory_format: torch.memory_format = torch.channels_last
 
 
 def global_average() -> nn.Module:
