@@ -85,7 +85,10 @@ class Theirs:
         arguments: of the function, after the input.
     """
 
-    __slots__ = ("_disjoint", "_known", "_others", "arguments", "asked", "function", "window")
+    __slots__ = (
+        *("_disjoint", "_known", "_others", "_whole_map"),
+        *("arguments", "asked", "function", "window"),
+    )
 
     def __init__(
         self,
@@ -98,6 +101,8 @@ class Theirs:
         self.asked = (operator, window, options)
         self.window, self.function, self.arguments = window, function, arguments
         self._disjoint = isinstance(window, Window) and window.is_disjoint
+        # One sum in a row, which PyTorch does well.
+        self._whole_map = isinstance(window, AdaptiveWindow) and set(window.output_size) == {1}
         self._others = _other_types(operator, window)
         self._known: dict[Any, bool] = {}
 
@@ -115,7 +120,7 @@ class Theirs:
         if x.layout is not torch.strided:
             return False
         elements: int = x.numel()
-        if elements <= FEW:
+        if elements <= (MOST if self._whole_map else FEW):
             return elements > 0
         if elements > MOST:
             return False
@@ -142,8 +147,7 @@ class Theirs:
     ) -> bool:
         window, operator = self.window, self.asked[0]
         if isinstance(window, AdaptiveWindow):
-            whole = set(window.output_size) == {1}  # one sum in a row, which PyTorch does well
-            return whole or math.prod(shape) <= FEW_ROUNDED
+            return math.prod(shape) <= FEW_ROUNDED
         layout = sooner.layout(tuple(shape), strides, window.dimensions)
         if layout is None:
             return False

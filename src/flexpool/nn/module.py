@@ -33,6 +33,8 @@ __all__ = ["AdaptivePool", "GlobalPool", "Pooling", "SlidingPool", "settings"]
 
 _is_compiling = torch.compiler.is_compiling
 
+_UNKNOWN = object()
+
 Learnable = bool | Collection[str] | None
 
 
@@ -64,6 +66,7 @@ class Pooling(nn.Module):
     operator: Operator
     window: Window | AdaptiveWindow
     backend: str
+    _quick: Any = _UNKNOWN
 
     def __init__(
         self,
@@ -129,12 +132,11 @@ class Pooling(nn.Module):
         """
         try:
             if not arrays and not named and not _is_compiling():
-                known = self.__dict__
-                if "_quick" not in known:
-                    known["_quick"] = self._made_quick()
-                quick: torch_quick.Quick | None = known["_quick"]
+                quick = self._quick
+                if quick is _UNKNOWN:
+                    quick = self.__dict__["_quick"] = self._made_quick()
                 if quick is not None and (y := quick.pool(input)) is not None:
-                    return y
+                    return y  # type: ignore[no-any-return]
             values = {name: getattr(self, name) for name in self._initial}
             if arrays or named or self._from_call:
                 values.update(self._received(arrays, named))
