@@ -5,6 +5,8 @@ import pytest
 
 from flexpool import calls
 from flexpool.backends import numba_cpu
+from flexpool.backends.numba_cpu import launch
+from flexpool.backends.task import Task
 from flexpool.window import global_window, window
 
 SHAPE = (2, 3, 5, 6)
@@ -28,6 +30,17 @@ def test_as_run(where, gradient):
     found = numba_cpu.prepared(task, read, fixed)(*[arrays[name] for name in read])
     (wanted,) = numba_cpu.run(task, {**fixed, **{n: arrays[n] for n in read}}).values()
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("batch", [(0, 3), (2, 0)])
+def test_nothing_is_compiled_for_nothing(monkeypatch, batch):
+    monkeypatch.setattr(launch, "_launch", None)
+    task, _, fixed = _task("boltzmann", window(2, 2), ("x", "beta"))
+    empty = Task(task.graph, task.geometry, batch, "float64")
+    arrays = {"x": np.zeros((*batch, 5, 6)), "grad_y": np.zeros((*batch, 2, 3))}
+    found = numba_cpu.run(empty, {**fixed, **arrays})
+    assert {name: a.shape for name, a in found.items()} == {"x": (*batch, 5, 6), "beta": batch[1:]}
+    assert not found["beta"].any()
 
 
 @pytest.mark.parametrize(

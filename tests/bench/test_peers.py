@@ -36,7 +36,7 @@ def made(peer, row):
 # Where an operator has no form of its own, it is compared with flexpool's formula, exported, which
 # takes long: that, and most windows of most operators, is left to `make test-all`.
 EVERYWHERE = ("max", "avg", "soft")
-FEW = ("k2", "padded", "global")
+FEW = ("k2", "global")
 
 
 def is_quick(operator, case):

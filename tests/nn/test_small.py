@@ -173,15 +173,20 @@ def test_types_that_are_handed_over_are_types_that_torch_has(operator, dimension
     assert handed_over == {"max": (2, 6, 6), "avg": (2, 2, 0)}[operator][dimensions - 1]
 
 
-@pytest.mark.parametrize("dimensions", [1, 2, 3])
-@pytest.mark.parametrize("given", [{}, {"stride": 1, "padding": 1}, {"ceil_mode": True}])
+@pytest.mark.parametrize(
+    ("dimensions", "given"),
+    [
+        *((dimensions, {"stride": 1, "padding": 1}) for dimensions in (1, 2, 3)),
+        *((2, given) for given in ({}, {"ceil_mode": True})),
+    ],
+)
 def test_places_too_are_left_to_torch(handed, dimensions, given):
     x = torch.arange(3.0 * 5**dimensions).sin().view(1, 3, *[5] * dimensions)
     x[0, 0], x[0, 1, 0], x[0, 2, 0] = 1.0, -float("inf"), float("nan")  # ties, too
     name, found = f"MaxPool{dimensions}d", []
     for backend in ("auto", "numba"):
         leaf = x.clone().requires_grad_()
-        y, places = getattr(nn, name)(3, **given, return_indices=True, backend=backend)(leaf)
+        y, places = getattr(nn, name)(2, **given, return_indices=True, backend=backend)(leaf)
         y.nan_to_num(0.0).cumsum(-1).sum().backward()
         found.append((y, places, leaf.grad))
     for ours, theirs in zip(*found, strict=True):
@@ -226,7 +231,7 @@ def test_averages_of_whole_maps_are_handed_over_whatever_the_rule(monkeypatch):
 def test_averages_handed_over_by_rule_have_the_same_order(handed):
     x = torch.randn(3, 4, 15, 15, generator=torch.Generator().manual_seed(0))
     last = x.to(memory_format=torch.channels_last)
-    for size, input in ((2, x), (3, x), (5, x), (2, last), (5, last)):
+    for size, input in ((2, x), (4, x), (2, last), (4, last)):
         ours, module = nn.AvgPool2d(size, backend="numba"), nn.AvgPool2d(size)
         first, second = input.clone().requires_grad_(), input.clone().requires_grad_()
         y, wanted = module(first), ours(second)
@@ -235,7 +240,7 @@ def test_averages_handed_over_by_rule_have_the_same_order(handed):
         (y * weights).sum().backward()
         (wanted * weights).sum().backward()
         assert torch.equal(first.grad, second.grad)
-    assert handed == ["avg"] * 5
+    assert handed == ["avg"] * 4
 
 
 def test_the_rule_is_asked_with_the_work_of_each_thread(monkeypatch):

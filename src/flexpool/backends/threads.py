@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["limit", "pays", "run"]
+__all__ = ["limit", "run"]
 
 # Elements for which it pays to wake one more thread: that takes about 100 microseconds all in all,
 # in which a kernel of plain sums gets through a few hundred thousand.
@@ -46,11 +46,6 @@ def limit() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def pays(items: int, elements: int) -> bool:
-    """Tell whether a second thread would pay, if there is one; see :func:`run`."""
-    return items > 1 and elements >= 2 * GRAIN
 
 
 def run(work: Callable[[int, int], object], items: int, elements: int) -> None:

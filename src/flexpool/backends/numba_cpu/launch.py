@@ -63,6 +63,8 @@ def source(task: Task, channels_last: bool = False) -> str:
 
 def run(task: Task, leaves: Mapping[str, Any]) -> dict[str, Array]:
     """Compute a graph's results by name."""
+    if 0 in task.batch:  # no kernel is compiled for nothing
+        return {o.name: np.zeros(task.shape_of(o), task.dtype) for o in task.graph.outputs}
     last = channels_last(task.graph, leaves)
     if not last and (line := _as_line(task)) is not None:
         spread = spread_leaves(task.graph)
@@ -200,10 +202,7 @@ class _Launch:
     def start(self, arguments: list[Any]) -> None:
         """Run the kernel with its arguments, on as many threads as pay."""
         kernel = self.kernel
-        if threads.pays(self.items, self.work):
-            threads.run(lambda begin, end: kernel(begin, end, *arguments), self.items, self.work)
-        else:
-            kernel(0, self.items, *arguments)
+        threads.run(lambda begin, end: kernel(begin, end, *arguments), self.items, self.work)
 
 
 @functools.lru_cache(maxsize=4096)
