@@ -28,6 +28,16 @@ WINDOWS = {  # kernel, stride, padding, dilation, ceil_mode; size of the plane
     "gaps": (((2, 3), (3, 4), 1), (9, 75)),  # elements that no window reads
     "wide": (((1, 8), (2, 1), (0, 4)), (5, 44)),
     "tall": (((6, 2), (1, 1), (3, 0)), (10, 18)),
+    "large": ((11, 2, 5), (13, 41)),
+    "large-every": (((7, 9), 1, (2, 4)), (9, 35)),
+    "large-ceil": (
+        (9, (2, 5), 4, 1, True),
+        (12, 64),
+    ),  # a row in two pieces; a power of two and one
+    "large-dilated": (((5, 9), (3, 1), (2, 4), (3, 2)), (16, 30)),
+    "large-row": (((1, 40), 1, (0, 20)), (3, 70)),
+    "large-column": (((40, 1), (2, 1), (20, 0)), (60, 5)),
+    "large-far": ((9, (4, 1), "same", (7, 6)), (10, 12)),  # windows without any element
     "tiles": ((2, 2), (10, 10)),
     "tiles-of-28": ((2, 2), (4, 28)),
     "tiles-of-2x3": (((2, 3), (2, 3)), (6, 15)),
@@ -103,6 +113,13 @@ def case(name, op, dtype, kind, forward=False):
     return task, x, grad
 
 
+def mark(name):
+    """Give a word of the kernel that is meant, for gradients."""
+    if "large" in name:
+        return "_offsets[tap]"
+    return "tiled" if "tile" in name else "load_before"
+
+
 @pytest.fixture
 def untouched(monkeypatch):
     """Let results begin as NaN: what a kernel forgets to write is then seen."""
@@ -114,6 +131,7 @@ EACH += [
     ("resnet", "min", "float32"),
     ("dilated", "max", "float64"),
     ("inception", "min", "float64"),
+    ("large", "min", "float64"),
 ]
 
 
@@ -122,7 +140,7 @@ def test_gradient_is_that_of_loops_to_the_bit(untouched, monkeypatch, name, op, 
     for kind in KINDS:
         task, x, grad = case(name, op, dtype, kind)
         known = expected(grad, x, op, task.geometry)
-        assert ("tiled" if "tile" in name else "load_before") in launch.source(task)
+        assert mark(name) in launch.source(task)
         for pieces in (3, 1):  # planes at a time, the last first
             monkeypatch.setattr(launch.threads, "run", in_pieces(pieces))
             found = launch.run(task, {"x": x, "grad_y": grad})["x"]
@@ -220,7 +238,7 @@ def test_no_row_of_windows_writes_what_is_anothers(untouched, monkeypatch):
         (find("morph").gradient(("x",)), window(2, 3, 2), (9, 9)),
         (find("max").gradient(("x",)), window(2, 2, 2), (8, 8)),
         (find("max").gradient(("x",)), window(2, 3, 5, 1), (9, 9)),
-        (find("max").gradient(("x",)), window(2, 9, 1), (12, 12)),
+        (find("max").gradient(("x",)), window(2, 9, 5), (19, 19)),
         (find("max").gradient(("x",)), window(1, 3, 2), (9,)),
         (find("max").gradient(("x",)), window(3, 3, 2), (5, 5, 5)),
     ],

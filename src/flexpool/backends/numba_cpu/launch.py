@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from flexpool.backends import kernel_files, memory, philox, threads
+from flexpool.backends.numba_cpu.handing import hands
 from flexpool.backends.numba_cpu.neighbours import has_neighbours
 from flexpool.backends.numba_cpu.packed import packs
 from flexpool.backends.numba_cpu.places import has_places
@@ -131,7 +132,8 @@ def _spread_over(grid: Grid, task: Task) -> tuple[int, ...]:
 
 def adds_in_order(task: Task) -> bool:
     """Tell whether what windows of planes hand to one element is added in the windows' order."""
-    return has_places(task.graph, _shape(task, last=False))
+    shape = _shape(task, last=False)
+    return has_places(task.graph, shape) or hands(task.graph, shape)
 
 
 def _shape(task: Task, last: bool) -> Shape:

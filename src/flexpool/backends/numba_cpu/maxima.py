@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flexpool.backends.numba_cpu.doubling import Doubling, doubles
 from flexpool.backends.numba_cpu.extremes import Extremes, is_extreme_of_element, overlaps
 from flexpool.backends.numba_cpu.plan import Shape, Writer
 from flexpool.ir import Graph, Grid
@@ -15,7 +16,9 @@ def has_maxima(graph: Graph, shape: Shape) -> bool:
     Where no windows overlap, to go down the columns first takes less time.
     """
     nodes = [output.node for output in graph.outputs]
-    if not overlaps(shape) or shape.disjoint or not all(map(is_extreme_of_element, nodes)):
+    if not (overlaps(shape) and not shape.disjoint or doubles(shape)):
+        return False
+    if not all(map(is_extreme_of_element, nodes)):
         return False
     if any(output.onto != Grid.WINDOW for output in graph.outputs):
         return False
@@ -34,7 +37,7 @@ class Maxima:
     def __init__(self, graph: Graph, shape: Shape, writer: Writer) -> None:
         self.writer, self.outputs = writer, graph.outputs
         nodes = [output.node for output in graph.outputs]
-        self.extremes = Extremes(nodes, shape, writer)
+        self.extremes = (Doubling if doubles(shape) else Extremes)(nodes, shape, writer)
 
     def write_buffers(self) -> None:
         """Write what is needed once per call of the kernel."""
@@ -43,7 +46,7 @@ class Maxima:
     def write_plane(self) -> None:
         """Write the work. What vectors write too much is overwritten by the next row."""
         writer = self.writer
-        writer.line("known = 0")
+        writer.line("known = start_0[low_row]")
         writer.open("for o0 in range(low_row, high_row):")
         self.extremes.write_along()
         for output in self.outputs:

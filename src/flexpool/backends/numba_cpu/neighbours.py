@@ -17,6 +17,7 @@ import functools
 from collections.abc import Callable
 
 from flexpool.backends.numba_cpu.expressions import better, expression, number
+from flexpool.backends.numba_cpu.handing import hands
 from flexpool.backends.numba_cpu.lines import Lines, whole_vectors
 from flexpool.backends.numba_cpu.places import has_places
 from flexpool.backends.numba_cpu.plan import Names, Shape, Writer
@@ -38,7 +39,7 @@ def has_neighbours(graph: Graph, shape: Shape, windows: int) -> bool:
         return False
     if any(node.op in ("rank", "pick", "place") for node in graph.nodes()):
         return False
-    if has_places(graph, shape):
+    if has_places(graph, shape) or hands(graph, shape):
         return False
     return not shape.unrolled(graph) and not is_separable(graph, shape)
 

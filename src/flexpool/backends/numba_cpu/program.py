@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from flexpool.backends import numba_lanes
 from flexpool.backends.numba_cpu.channels import Channels
 from flexpool.backends.numba_cpu.expressions import expression, number
+from flexpool.backends.numba_cpu.handing import Handing, hands
 from flexpool.backends.numba_cpu.maxima import Maxima, has_maxima
 from flexpool.backends.numba_cpu.neighbours import Neighbours
 from flexpool.backends.numba_cpu.packed import Packed
@@ -162,6 +163,8 @@ class _Kernel:
             self._write_extremes(Maxima(self.graph, self.shape, self.writer))
         elif has_places(self.graph, self.shape):
             self._write_extremes(Places(self.graph, self.shape, self.writer))
+        elif hands(self.graph, self.shape):
+            self._write_extremes(Handing(self.graph, self.shape, self.names, self.writer))
         elif self.shape.channels_last:
             self._write_images()
         elif self.shape.short_rows:
@@ -202,7 +205,7 @@ class _Kernel:
         self._open_items("p")
         whole.write_plane(self._write_channel_values())
 
-    def _write_extremes(self, extremes: Maxima | Places) -> None:
+    def _write_extremes(self, extremes: Maxima | Places | Handing) -> None:
         extremes.write_buffers()
         self._open_items("p")
         extremes.write_plane()
