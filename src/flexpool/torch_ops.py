@@ -49,8 +49,10 @@ _dispatching = torch._C._len_torch_dispatch_stack
 _overriding = torch._C._len_torch_function_stack
 _profiling = torch._C._autograd._profiler_enabled
 
+# What torch.compiler.assume_constant_result does. But that loads PyTorch's compiler, which takes as
+# long as to load all the rest.
 for _function in calls.CONSTANT:
-    torch.compiler.assume_constant_result(_function)
+    _function._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 HALVES = (torch.float16, torch.bfloat16)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import flexpool
+from flexpool import calls
 from flexpool.backends import choice
 from flexpool.errors import ArgumentError, BackendUnavailable, DtypeError, ShapeError
 
@@ -241,6 +242,26 @@ def test_numpy_users_load_no_torch():
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_users_of_torch_do_not_wait_for_its_compiler():
+    """To load it takes as long as to load all the rest."""
+    program = (
+        "import sys, torch, flexpool.nn\n"
+        "x = torch.ones(1, 1, 4, 4, requires_grad=True)\n"
+        "flexpool.nn.SoftPool2d(2)(x).sum().backward()\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_compiler_takes_as_constant_what_it_was_told_to():
+    def told():
+        pass
+
+    torch.compiler.assume_constant_result(told)
+    for function in calls.CONSTANT:
+        assert vars(told).items() <= vars(function).items()
 
 
 def test_the_choice_is_logged_once(caplog):
