@@ -52,7 +52,7 @@ _profiling = torch._C._autograd._profiler_enabled
 # What torch.compiler.assume_constant_result does. But that loads PyTorch's compiler, which takes as
 # long as to load all the rest.
 for _function in calls.CONSTANT:
-    _function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    vars(_function)["_dynamo_marked_constant"] = True
 
 HALVES = (torch.float16, torch.bfloat16)
 

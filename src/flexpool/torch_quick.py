@@ -7,6 +7,7 @@ asks as little as it can.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -18,36 +19,15 @@ from flexpool.errors import FlexpoolError
 
 __all__ = ["Quick", "adaptive", "pool_with_indices", "quick", "sliding"]
 
-
-class Quick:
-    """A checked call of a pooling that brings a tensor alone.
-
-    Args:
-        spec: the call.
-        theirs: PyTorch's way to do the same, if it has one.
-    """
-
-    __slots__ = ("spec", "theirs")
-
-    def __init__(self, spec: str, theirs: torch_small.Theirs | None) -> None:
-        self.spec, self.theirs = spec, theirs
-
-    def pool(self, x: Tensor) -> Tensor | None:
-        """Pool; None where whoever asked has to take the general way. Nothing is being compiled."""
-        theirs = self.theirs
-        if theirs is not None and theirs.is_sooner(x):
-            try:
-                y: Tensor = theirs.function(x, *theirs.arguments)
-            except RuntimeError:  # the errors are ours
-                return None
-            return y
-        return torch_alone.pool(x, self.spec)
+# Pools a tensor alone; None where whoever asked has to take the general way. Nothing is being
+# compiled.
+Quick = Callable[[Tensor], Tensor | None]
 
 
 def quick(
     operator: Operator, window: AnyWindow, plain: tuple[tuple[str, Any], ...], backend: str
 ) -> Quick | None:
-    """Check a call; give None where it brings more than a tensor.
+    """Check a call, and make what runs it; None where it brings more than a tensor.
 
     Args:
         operator: the operator.
@@ -77,7 +57,7 @@ def sliding(
         return None
     try:
         found = _sliding(operator, x.ndim, dimensions, backend, *where, **parameters)
-        return None if found is None else found.pool(x)
+        return None if found is None else found(x)
     except (FlexpoolError, TypeError):
         return None
 
@@ -95,7 +75,7 @@ def adaptive(
         return None
     try:
         found = _adaptive(operator, x.ndim, dimensions, backend, output_size, **parameters)
-        return None if found is None else found.pool(x)
+        return None if found is None else found(x)
     except (FlexpoolError, TypeError):
         return None
 
@@ -154,7 +134,24 @@ def _of_spec(operator: Operator, spec: str) -> Quick | None:
     call = calls.call_of(spec)
     if calls.bound_arrays(operator):
         return None
-    theirs = None
-    if call.backend == "auto" and operators().get(operator.name) is operator:
-        theirs = torch_small.by_torch(operator.name, call.window, tuple(call.options.items()))
-    return Quick(spec, theirs)
+    ours = functools.partial(torch_alone.pool, spec=spec)
+    if call.backend != "auto" or operators().get(operator.name) is not operator:
+        return ours
+    theirs = torch_small.by_torch(operator.name, call.window, tuple(call.options.items()))
+    return ours if theirs is None else _either(theirs, ours)
+
+
+def _either(theirs: torch_small.Theirs, ours: Quick) -> Quick:
+    """Leave to PyTorch what it pools sooner."""
+    is_sooner, function, arguments = theirs.is_sooner, theirs.function, theirs.arguments
+
+    def pool(x: Tensor) -> Tensor | None:
+        if not is_sooner(x):
+            return ours(x)
+        try:
+            y: Tensor = function(x, *arguments)
+        except RuntimeError:  # the errors are ours
+            return None
+        return y
+
+    return pool

@@ -1,10 +1,13 @@
 """Rows of windows are worked off in whole vectors: what is too much harms nobody."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 import flexpool
 from flexpool.backends.numba_cpu import launch
+from turns import but_for, in_turns
 
 OPERATORS = ("max", "avg", "soft", "lehmer", "median", "lp", "stochastic")
 PLACES = [
@@ -18,9 +21,9 @@ PLACES = [
     ((4, 4, 6), 2, 2, 0),
     ((12,), 3, 3, 0),
 ]
-# Each place asks for a kernel of its own: for `make test` not all operators have them.
-QUICK = {(o, place) for o in OPERATORS for place in (PLACES[0], PLACES[2], PLACES[6])}
-QUICK |= {(o, place) for o in ("max", "soft") for place in PLACES}
+# Each place asks for a kernel of its own: most are left to `make test-all`.
+QUICK = {*in_turns(OPERATORS, PLACES), *(("soft", PLACES[i]) for i in (0, 2, 6))}
+KERNELS = {(operator, *place[1:]) for operator, place in QUICK}
 
 
 def in_pieces(size):
@@ -45,15 +48,11 @@ def results(operator, shape, kernel, stride, padding):
 
 
 @pytest.mark.parametrize(
-    ("operator", "sizes", "kernel", "stride", "padding"),
-    [
-        pytest.param(o, *place, marks=[] if (o, place) in QUICK else [pytest.mark.heavy])
-        for o in OPERATORS
-        for place in PLACES
-    ],
+    ("operator", "place"), but_for(QUICK, itertools.product(OPERATORS, PLACES))
 )
-def test_no_thread_writes_what_is_anothers(monkeypatch, operator, sizes, kernel, stride, padding):
-    case = (operator, (2, 3, *sizes), kernel, stride, padding)
+def test_no_thread_writes_what_is_anothers(monkeypatch, operator, place):
+    sizes, *where = place
+    case = (operator, (2, 3, *sizes), *where)
     expected = results(*case)
     for size in (1, 2):
         monkeypatch.setattr(launch.threads, "run", in_pieces(size))
@@ -68,8 +67,12 @@ def test_the_stand_in_for_threads_is_used(monkeypatch):
     assert pieces == [2 * 3 * 4]
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), (3, 1, 1), (2, 2, 0)])
+@pytest.mark.parametrize(
+    ("operator", "kernel", "stride", "padding"),
+    but_for(
+        KERNELS, [(o, *where) for o in OPERATORS for where in ((3, 2, 1), (3, 1, 1), (2, 2, 0))]
+    ),
+)
 def test_what_lies_around_a_plane_does_not_come_in(operator, kernel, stride, padding):
     """Vectors reach into the planes before and behind, which are NaN here."""
     case = (operator, kernel, stride, padding)

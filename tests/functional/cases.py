@@ -1,7 +1,6 @@
 """One call per operator and kind of argument, for tests that go over all of them."""
 
 import numpy as np
-import pytest
 import torch
 
 import flexpool
@@ -24,11 +23,10 @@ OPERATORS = {**flexpool.operators(), "opened": opened, "weighted": weighted}
 
 
 # Compiling takes seconds: most operators are left to `make test-all`.
-QUICK = {"max", "avg", "soft", "boltzmann", "blur", "lip", "stochastic", "ordinal", "gem", "idw"}
-COMPILED = [
-    pytest.param(name, marks=[] if name in {*QUICK, "opened", "weighted"} else pytest.mark.heavy)
-    for name in OPERATORS
-]
+COMPILED = (
+    *("max", "avg", "soft", "boltzmann", "blur", "lip", "stochastic", "ordinal", "gem", "idw"),
+    *("opened", "weighted"),
+)
 
 
 def arrays_for(made, x, kernel, outputs, per_channel):

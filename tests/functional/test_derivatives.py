@@ -12,21 +12,24 @@ from functional.cases import OPERATORS, apart, arrays_for, seed_for, tensors
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
 
 
-def inputs_for(made, per_channel, shape=(2, 2, 4, 3)):
+def inputs_for(made, per_channel, where, shape):
+    """Draw what the windows are given, all of which are to be differentiated."""
     x = apart(shape)
-    values = arrays_for(made, x, (2, 2), flexpool.max_pool(x, 2, 1).shape[2:], per_channel)
+    kernel = (where[0],) * (len(shape) - 2)
+    values = arrays_for(made, x, kernel, flexpool.max_pool(x, *where).shape[2:], per_channel)
     return {"x": torch.tensor(x, requires_grad=True), **tensors(values)}
 
 
 @pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.parametrize("per_channel", [False, True], ids=["one", "per channel"])
 def test_first_and_second_derivatives(name, per_channel):
-    made = OPERATORS[name]
-    leaves = inputs_for(made, per_channel)
+    """Along a line, for which tests/ops compiles the same kernels."""
+    made, where = OPERATORS[name], (4, 2, 2)
+    leaves = inputs_for(made, per_channel, where, (2, 2, 7))
 
     def function(x, *values):
         given = dict(zip(list(leaves)[1:], values, strict=True))
-        return flexpool.pool(x, made, 2, 1, **seed_for(made), **given)
+        return flexpool.pool(x, made, *where, **seed_for(made), **given)
 
     assert gradcheck(function, tuple(leaves.values()))
     assert gradgradcheck(function, tuple(leaves.values()))
@@ -34,7 +37,7 @@ def test_first_and_second_derivatives(name, per_channel):
 
 @pytest.mark.parametrize("name", ["soft", "lp"])
 def test_third_derivatives(name):
-    x = inputs_for(OPERATORS[name], False, (1, 1, 2, 3))["x"]
+    x = inputs_for(OPERATORS[name], False, (2, 1), (1, 1, 2, 3))["x"]
 
     def slope(x):
         (first,) = torch.autograd.grad(flexpool.pool(x, name, 2, 1).sum(), x, create_graph=True)

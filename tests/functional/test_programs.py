@@ -32,12 +32,12 @@ def own(x, p=2.0):
 
 CALLS = {
     "name": lambda x: flexpool.pool(x, "soft", 2),
-    "function": lambda x: flexpool.soft_pool(x, 3, 2, 1),
+    "function": lambda x: flexpool.soft_pool(x, 2, 2, 0),
     "bound": lambda x: flexpool.pool(x, LP3, 2),
     "bound array": lambda x: flexpool.pool(x, LP_PER_CHANNEL, 2),
     "own": lambda x: flexpool.pool(x, own, (2, 2), p=3),
     "lambda": lambda x: flexpool.pool(x, lambda x: x.max(), [2, 2]),
-    "weight": lambda x: flexpool.blur_pool(x, 3, 2, 1),
+    "weight": lambda x: flexpool.blur_pool(x, 2),
     "seed": lambda x: flexpool.stochastic_pool(x, 2, seed=3),
     "global": lambda x: flexpool.global_pool(x, "avg"),
     "unbatched": lambda x: flexpool.max_pool(x[0], (2, 2)),
@@ -132,7 +132,7 @@ def test_inductor():
 
 
 # Each call is compiled in several ways, so most operators are left to `make test-all`.
-CHECKED = {"max", "avg", "boltzmann", "lip", "stochastic", "ordinal", "opened", "weighted"}
+CHECKED = {"max", "boltzmann", "stochastic", "opened", "weighted"}
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ CHECKED = {"max", "avg", "boltzmann", "lip", "stochastic", "ordinal", "opened", 
         pytest.param(name, layout, marks=[] if name in names else pytest.mark.heavy)
         for layout, names in (
             (torch.contiguous_format, CHECKED),
-            (torch.channels_last, {"boltzmann", "stochastic"}),
+            (torch.channels_last, {"boltzmann"}),
         )
         for name in OPERATORS
     ],
@@ -181,7 +181,7 @@ EXPORTED = {
     "avg": lambda x: flexpool.avg_pool(x, 3, 2, 1, ceil_mode=True),
     "global avg": lambda x: flexpool.global_pool(x, "avg"),
     "adaptive max": lambda x: flexpool.adaptive_pool(x, "max", (3, None)),
-    "soft": lambda x: flexpool.soft_pool(x, 3, 2, 1),
+    "soft": lambda x: flexpool.soft_pool(x, 2, 2, 0),
     "stochastic": lambda x: flexpool.stochastic_pool(x, 2, seed=3),
     "module": lambda x: apply(
         x, flexpool.operators()["median"], window(2, 3), options={}, values={}

@@ -10,6 +10,7 @@ from ops.settings import SETTINGS, spelled
 from oracles import blur
 from running import BACKENDS, Call, Windows, along_a_line
 from tolerance import assert_close
+from turns import in_turns
 
 INF, NAN = np.inf, np.nan
 # The interpreter computes in float64 whatever it is asked for.
@@ -42,19 +43,23 @@ def fits(settings, windows):
 
 
 # For what numba_cpu runs in `make test`: compiling takes seconds, and operators are many. Each is
-# compiled in float32 along a line; some, of every kind, for more places and in float64.
-QUICK = {"line", "line-ceil"}
-QUICK_FOR_SOME = {
-    "float32": {"k2", "k2-leftover", "sparse", "sparse-ceil", "empty"},
-    "float64": {"overlap", "overlap-ceil", "line"},
-}
-QUICK_IN_SPACE = {"max", "avg", "blur"}
-SOME = {"max", "avg", "soft", "median", "blur", "lip", "stochastic", "ordinal", "gem"}
+# compiled in float64 along a line; some, of every kind, in float32 too, and for more places.
+QUICK = ("line", "line-ceil")
+SOME = ("max", "avg", "soft", "median", "blur", "lip", "stochastic", "ordinal", "gem")
+KERNELS = (
+    ("k2", "k2-leftover"),
+    ("overlap", "overlap-ceil"),
+    ("sparse", "sparse-ceil", "empty"),
+)
+QUICK_FOR_SOME = {(name, place) for name, places in in_turns(SOME, KERNELS) for place in places}
+DTYPES = ("float32", "float64")
+QUICK_IN_SPACE = ("max", "avg", "blur")
 
 
 def marks(name, number, place, backend, dtype):
-    quick = dtype == "float32" and place in QUICK
-    quick |= number == 0 and name in SOME and place in QUICK_FOR_SOME[dtype]
+    quick = dtype == "float64" and place in QUICK
+    in_turn = (name, place) in QUICK_FOR_SOME or (name in SOME and place == "line")
+    quick |= number == 0 and dtype == "float32" and in_turn
     quick |= place == "space" and dtype == "float64" and name in QUICK_IN_SPACE
     quick |= (name, number, place, dtype) == ("dpp", 0, "empty", "float32")  # NaN, but no gradient
     return heavy(backend, quick)
@@ -129,7 +134,7 @@ def test_windows(name, number, place, backend, dtype):
 @pytest.mark.parametrize(
     ("name", "backend", "dtype"),
     [
-        pytest.param(name, *run, marks=heavy(run[0], name in SOME))
+        pytest.param(name, *run, marks=heavy(run[0], (name, run[1]) in in_turns(SOME, DTYPES)))
         for name in operators()
         for run in RUNS
     ],

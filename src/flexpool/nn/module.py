@@ -33,8 +33,6 @@ __all__ = ["AdaptivePool", "GlobalPool", "Pooling", "SlidingPool", "settings"]
 
 _is_compiling = torch.compiler.is_compiling
 
-_UNKNOWN = object()
-
 Learnable = bool | Collection[str] | None
 
 
@@ -66,7 +64,6 @@ class Pooling(nn.Module):
     operator: Operator
     window: Window | AdaptiveWindow
     backend: str
-    _quick: Any = _UNKNOWN
 
     def __init__(
         self,
@@ -132,11 +129,9 @@ class Pooling(nn.Module):
         """
         try:
             if not arrays and not named and not _is_compiling():
-                quick = self._quick
-                if quick is _UNKNOWN:
-                    quick = self.__dict__["_quick"] = self._made_quick()
-                if quick is not None and (y := quick.pool(input)) is not None:
-                    return y  # type: ignore[no-any-return]
+                y = self._quick(input)
+                if y is not None:
+                    return y
             values = {name: getattr(self, name) for name in self._initial}
             if arrays or named or self._from_call:
                 values.update(self._received(arrays, named))
@@ -164,11 +159,15 @@ class Pooling(nn.Module):
         """Keep what the user gave, and nothing that can be looked up again."""
         return {name: item for name, item in self.__dict__.items() if name != "_quick"}
 
-    def _made_quick(self) -> torch_quick.Quick | None:
-        plain = self._plain()
-        if plain is None:
-            return None
-        return torch_quick.quick(self.operator, self.window, tuple(plain.items()), self.backend)
+    def _quick(self, input: Tensor) -> Tensor | None:
+        """Pool quickly, if that can be; what does it takes the place of this from then on."""
+        plain, quick = self._plain(), None
+        if plain is not None:
+            given = tuple(plain.items())
+            quick = torch_quick.quick(self.operator, self.window, given, self.backend)
+        found: torch_quick.Quick = quick or _never
+        self.__dict__["_quick"] = found
+        return found(input)
 
     def _plain(self) -> dict[str, Any] | None:
         """Give options and numbers where a call brings no more than its input, else None."""
@@ -465,3 +464,7 @@ def _learned(operator: Operator, learnable: Learnable, names: Collection[str]) -
         if name not in names:
             raise unknown("parameter in learnable", name, names)
     return learnable
+
+
+def _never(input: Tensor) -> None:
+    """Pool nothing quickly: what is asked for always takes the general way."""

@@ -16,7 +16,7 @@ def has_maxima(graph: Graph, shape: Shape) -> bool:
     Where no windows overlap, to go down the columns first takes less time.
     """
     nodes = [output.node for output in graph.outputs]
-    if not (overlaps(shape) and not shape.disjoint or doubles(shape)):
+    if not ((overlaps(shape) and not shape.disjoint) or doubles(shape)):
         return False
     if not all(map(is_extreme_of_element, nodes)):
         return False
