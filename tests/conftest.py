@@ -1,12 +1,19 @@
 """What holds in every test."""
 
 import functools
+import gc
 import importlib.util
 
 import numpy as np
 import pytest
 
 from flexpool.backends import memory
+
+
+def pytest_collection_finish(session):
+    """Look for garbage among what tests make only, not among what was there before, each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def empty(shape, dtype):

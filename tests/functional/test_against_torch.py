@@ -1,11 +1,14 @@
 """max and avg are torch's, to the bit or nearly so."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 import flexpool
+from turns import but_for, in_turns
 
 WINDOWS = [(2, 2, 0, 1, False), (3, 2, 1, 1, True), (3, 1, 1, 2, False), (2, 3, 1, 1, True)]
 SHAPES = {1: (2, 3, 11), 2: (2, 3, 9, 8), 3: (1, 2, 7, 8, 9)}
@@ -13,11 +16,15 @@ MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVG = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
-@pytest.mark.parametrize("d", [1, 2, 3])
-@pytest.mark.parametrize("where", WINDOWS)
+ALL = list(itertools.product(itertools.product(MAX, WINDOWS), ("auto", "eager")))
+QUICK = [(at, "auto") for at in [*in_turns(MAX, WINDOWS), (2, WINDOWS[0])]]
+QUICK += [case for case in ALL if case[1] == "eager"]
+
+
+@pytest.mark.parametrize(("at", "backend"), but_for(QUICK, ALL))
 @pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize("backend", ["auto", "eager"])
-def test_max_is_torchs_to_the_bit(d, where, ties, backend):
+def test_max_is_torchs_to_the_bit(at, ties, backend):
+    d, where = at
     x = torch.randn(SHAPES[d])
     x = x.round() if ties else x
     x[0, 0].view(-1)[7] = torch.nan

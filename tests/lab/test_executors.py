@@ -34,7 +34,7 @@ def curves(records):
     }
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.heavy)])
 def test_every_executor_gives_the_same_curves_to_the_last_digit(tmp_path, configs, workers):
     seen = []
     serial = list(execute(Job(tmp_path / "1"), configs, 1, lambda progress: None))
