@@ -1,11 +1,14 @@
 """Types of number, memory layouts, and where PyTorch's tensors come from."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 import flexpool
 from functional.cases import apart
+from turns import but_for
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -42,12 +45,12 @@ def test_autocast():
     assert p.grad.dtype == x.grad.dtype == torch.float32
 
 
+SHAPES = [(2, 3, 8), (2, 3, 6, 8), (2, 3, 4, 6, 8)]
+QUICK = [("soft", SHAPES[0]), ("avg", SHAPES[1])]
+
+
 @pytest.mark.parametrize(
-    ("name", "shape"),
-    [
-        *((name, (2, 3, 6, 8)) for name in ("soft", "max", "avg")),
-        *(("soft", shape) for shape in ((2, 3, 8), (2, 3, 4, 6, 8))),
-    ],
+    ("name", "shape"), but_for(QUICK, itertools.product(("soft", "max", "avg"), SHAPES))
 )
 def test_channels_last_stays(name, shape):
     last = torch.randn(shape[0], *shape[2:], shape[1]).movedim(-1, 1)

@@ -1,15 +1,23 @@
 """Derivatives of every order, and torch.func's transforms."""
 
+import itertools
+
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import grad, jacrev, vmap
 
 import flexpool
-from functional.cases import OPERATORS, apart, arrays_for, seed_for, tensors
+from functional.cases import COMPILED, OPERATORS, apart, arrays_for, seed_for, tensors
+from turns import but_for
 
 # Under vmap PyTorch loops where it cannot batch an operation, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
+
+
+# Compiling takes seconds: most operators are left to `make test-all`.
+ALL = list(itertools.product(OPERATORS, ("auto", "eager")))
+QUICK = [case for case in ALL if case[1] == "eager" or case[0] in COMPILED]
 
 
 def inputs_for(made, per_channel, where, shape):
@@ -20,16 +28,16 @@ def inputs_for(made, per_channel, where, shape):
     return {"x": torch.tensor(x, requires_grad=True), **tensors(values)}
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize(("name", "backend"), but_for(QUICK, ALL))
 @pytest.mark.parametrize("per_channel", [False, True], ids=["one", "per channel"])
-def test_first_and_second_derivatives(name, per_channel):
+def test_first_and_second_derivatives(name, backend, per_channel):
     """Along a line, for which tests/ops compiles the same kernels."""
     made, where = OPERATORS[name], (4, 2, 2)
     leaves = inputs_for(made, per_channel, where, (2, 2, 7))
 
     def function(x, *values):
         given = dict(zip(list(leaves)[1:], values, strict=True))
-        return flexpool.pool(x, made, *where, **seed_for(made), **given)
+        return flexpool.pool(x, made, *where, **seed_for(made), **given, backend=backend)
 
     assert gradcheck(function, tuple(leaves.values()))
     assert gradgradcheck(function, tuple(leaves.values()))
