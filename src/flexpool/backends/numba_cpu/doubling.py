@@ -16,7 +16,7 @@ from flexpool.ir import Node
 
 __all__ = ["Doubling", "doubles"]
 
-_FEWEST = 4  # elements of windows per element of the input
+_FEWEST = 8  # elements of windows per element of the input
 
 
 def doubles(shape: Shape) -> bool:
