@@ -505,7 +505,9 @@ def _sliding(
 def _may_be_quick(x: object) -> bool:
     """Tell whether something is a tensor and nothing more, and no program is being compiled."""
     torch = sys.modules.get("torch")
-    return torch is not None and type(x) is torch.Tensor and not torch.compiler.is_compiling()
+    return (
+        torch is not None and type(x) is torch.Tensor and not torch.compiler.is_dynamo_compiling()
+    )
 
 
 @functools.cache

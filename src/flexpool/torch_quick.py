@@ -138,20 +138,4 @@ def _of_spec(operator: Operator, spec: str) -> Quick | None:
     if call.backend != "auto" or operators().get(operator.name) is not operator:
         return ours
     theirs = torch_small.by_torch(operator.name, call.window, tuple(call.options.items()))
-    return ours if theirs is None else _either(theirs, ours)
-
-
-def _either(theirs: torch_small.Theirs, ours: Quick) -> Quick:
-    """Leave to PyTorch what it pools sooner."""
-    is_sooner, function, arguments = theirs.is_sooner, theirs.function, theirs.arguments
-
-    def pool(x: Tensor) -> Tensor | None:
-        if not is_sooner(x):
-            return ours(x)
-        try:
-            y: Tensor = function(x, *arguments)
-        except RuntimeError:  # the errors are ours
-            return None
-        return y
-
-    return pool
+    return ours if theirs is None else theirs.or_else(ours)

@@ -8,7 +8,7 @@ import torch
 
 import flexpool
 from flexpool import nn, sooner, torch_quick, torch_small
-from flexpool.errors import ArgumentError, ShapeError
+from flexpool.errors import ArgumentError, DtypeError, ShapeError
 from flexpool.torch_small import Theirs, by_torch
 from flexpool.window import adaptive_window, window
 
@@ -111,9 +111,19 @@ def test_what_may_be_handed_over():
     assert theirs.is_sooner(torch.zeros(SMALL, dtype=torch.bfloat16))
     assert theirs.is_sooner(torch.zeros(SMALL, dtype=torch.int32))
     assert not theirs.is_sooner(torch.zeros(SMALL, dtype=torch.bool))
-    assert not theirs.is_sooner(torch.zeros(SMALL, device="meta"))
+    assert theirs.is_sooner(torch.zeros(SMALL, device="meta"))
+    assert not theirs.is_sooner(torch.zeros(2, 3, 64, 64, device="meta"))
     assert not theirs.is_sooner(torch.nn.Parameter(torch.zeros(SMALL)))
     assert not theirs.is_sooner("x")
+
+
+@pytest.mark.parametrize("size", [4, 64])
+def test_a_layout_of_torchs_own_is_left_to_it(size):
+    x = torch.randn(1, 2, size, size)
+    y = nn.MaxPool2d(2)(x.to_mkldnn())
+    assert torch.equal(y.to_dense(), nn.MaxPool2d(2)(x))
+    with pytest.raises(DtypeError, match="to be a dense tensor"):
+        nn.MaxPool2d(2)(x.to_sparse())
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from flexpool import functional
 from flexpool.declare import find
-from flexpool.errors import ArgumentError, called, expected
-from flexpool.nn.module import AdaptivePool, Pooling, SlidingPool
+from flexpool.errors import ArgumentError, FlexpoolError, called, expected
+from flexpool.nn.module import AdaptivePool, Pooling, SlidingPool, is_compiling
 from flexpool.window import Window
 from flexpool.window.arguments import checked_flag
 
@@ -27,6 +27,24 @@ class _ShownAsTorch(Pooling):
     """A module whose repr is that of torch's module of the same name."""
 
     shown: ClassVar[tuple[str, ...]]
+
+    def forward(self, input: Tensor) -> Any:  # type: ignore[override] # as torch's, one tensor
+        """Pool an input.
+
+        Args:
+            input: tensor of shape (N, C, *sizes) or (C, *sizes).
+
+        Shape:
+            (N, C, *sizes) -> (N, C, *output_shape), or both without N.
+
+        Raises:
+            ShapeError: if no window fits.
+        """
+        try:
+            y = None if is_compiling() else self._quick(input)
+        except FlexpoolError:  # will be said below, with the name of the module
+            y = None
+        return super().forward(input) if y is None else y
 
     def extra_repr(self) -> str:
         """Show what torch shows, and what torch lacks where it is used."""

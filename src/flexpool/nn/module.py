@@ -29,9 +29,10 @@ from flexpool.declare import (
 from flexpool.errors import ArgumentError, FlexpoolError, called, expected, unknown
 from flexpool.window import AdaptiveWindow, Window, adaptive_window, global_window, window
 
-__all__ = ["AdaptivePool", "GlobalPool", "Pooling", "SlidingPool", "settings"]
+__all__ = ["AdaptivePool", "GlobalPool", "Pooling", "SlidingPool", "is_compiling", "settings"]
 
-_is_compiling = torch.compiler.is_compiling
+# Whoever else compiles or exports brings tensors that are not plain, as is seen later.
+is_compiling = torch.compiler.is_dynamo_compiling
 
 Learnable = bool | Collection[str] | None
 
@@ -128,7 +129,7 @@ class Pooling(nn.Module):
             ShapeError: if an array has the wrong shape, or no window fits.
         """
         try:
-            if not arrays and not named and not _is_compiling():
+            if not arrays and not named and not is_compiling():
                 y = self._quick(input)
                 if y is not None:
                     return y
