@@ -4,15 +4,14 @@ The best of two neighbours, and that of the next two, give the best of four, and
 31 elements take five steps instead of 30. The last step may count elements twice, which changes no
 extremum. Along each row of the input the elements are doubled up, down the columns the rows.
 
-As in :mod:`.extremes`, whose methods these are, the best of a row's columns comes first: so the
-first of equals is that of the first row, and there of the first column.
+As in :mod:`.extremes` the best of a row's columns comes first: so the first of equals is that of
+the first row, and there of the first column.
 """
 
 from __future__ import annotations
 
-from flexpool.backends.numba_cpu.extremes import lanes_of, overlaps, plus, ring_of
-from flexpool.backends.numba_cpu.plan import MOST_UNROLLED, Shape, Writer
-from flexpool.ir import Node
+from flexpool.backends.numba_cpu.extremes import Extremes, overlaps, plus
+from flexpool.backends.numba_cpu.plan import MOST_UNROLLED, Shape
 
 __all__ = ["Doubling", "doubles"]
 
@@ -27,29 +26,8 @@ def doubles(shape: Shape) -> bool:
     return rows * columns > max(MOST_UNROLLED, _FEWEST * down * along)
 
 
-class Doubling:
-    """Write how the extremum of each window is found.
-
-    Args:
-        nodes: the extremum, or its place, or both.
-        shape: the kernel's constants.
-        writer: where to write.
-    """
-
-    def __init__(self, nodes: list[Node], shape: Shape, writer: Writer) -> None:
-        self.writer, self.x = writer, nodes[0].args[0].value
-        largest = nodes[0].op in ("max", "argmax")
-        self.placed = any(node.op in ("argmax", "argmin") for node in nodes)
-        self.better = "above" if largest else "below"
-        self.nothing = f"F({'-' if largest else ''}np.inf)"
-        self.lanes = lanes_of(shape)
-        self.rows, self.columns = shape.extent or (0, 0)
-        self.stride, self.dilation = shape.stride[1], shape.dilation
-        self.ring = ring_of((self.rows - 1) * self.dilation[0] + 1)
-
-    @property
-    def _kept(self) -> list[str]:
-        return ["best", "column"] if self.placed else ["best"]
+class Doubling(Extremes):
+    """Write how the extremum of each window is found; see there for the arguments."""
 
     def write_buffers(self) -> None:
         """Write, once per call of the kernel, the ring, and the line that is doubled up."""
@@ -82,7 +60,7 @@ class Doubling:
         writer.line("start, first, last = start_0[o0], first_0[o0], stop_0[o0] - 1")
         writer.open(f"for i0 in range(max(start, known), start + {self._reach(self.rows)} + 1):")
         writer.line("known = i0 + 1")
-        for name in self._kept:
+        for name in self._rings:
             writer.line(f"{name}_r = row({name}s, (i0 & {ring}, 0))")
         writer.open("if (0 <= i0) & (i0 < height):")
         self._write_row()
@@ -127,7 +105,7 @@ class Doubling:
             writer.line(f"best = {best}")
             if self.placed:
                 writer.line(f"number = {number}")
-            self._write_step(new, "number", f"{other} + spread(F({shift}))")
+            self.write_step(new, "number", f"{other} + spread(F({shift}))")
             writer.line("store_lanes(line_r, j, best)")
             if self.placed:
                 writer.line("store_lanes(number_r, j, number)")
@@ -154,7 +132,7 @@ class Doubling:
             self._write_pair("i0 - " + str(self._reach(2 * together)), shift)
             writer.open(f"for j in range(0, lanes, {self.lanes}):")
             self._write_joined(shift)
-            for name, value in zip(self._kept, ("best", "place"), strict=False):
+            for name, value in zip(self._rings, ("best", "place"), strict=False):
                 writer.line(f"store_lanes({name}_a, j, {value})")
             writer.close()
             together *= 2
@@ -162,7 +140,7 @@ class Doubling:
     def _write_pair(self, at: str, shift: int) -> None:
         """Write which rows of the ring are joined."""
         writer, ring, far = self.writer, self.ring - 1, shift * self.dilation[0]
-        for name in self._kept:
+        for name in self._rings:
             writer.line(f"{name}_a = row({name}s, (({at}) & {ring}, 0))")
             writer.line(f"{name}_b = row({name}s, (({at} + {far}) & {ring}, 0))")
 
@@ -174,7 +152,7 @@ class Doubling:
             writer.line("place = load_lanes(column_a, j)")
         if shift:
             taps = f"load_lanes(column_b, j) + spread(F({shift * self.columns}))"
-            self._write_step("load_lanes(best_b, j)", "place", taps)
+            self.write_step("load_lanes(best_b, j)", "place", taps)
 
     def open_down(self) -> None:
         """Open a loop over a row's windows, in which ``best`` and ``place`` are known.
@@ -193,14 +171,6 @@ class Doubling:
             writer.line("least = load_lanes(firsts, j) + taps")
             writer.line("place = choose(above(least, place), least, place)")
             writer.line("place = place + load_lanes(absent, j) + none")
-
-    def _write_step(self, new: str, place: str, number: str) -> None:
-        """Write a comparison with what was the best so far."""
-        self.writer.line(f"new = {new}")
-        self.writer.line(f"wins = {self.better}(new, best)")
-        self.writer.line("best = choose(wins, new, best)")
-        if self.placed:
-            self.writer.line(f"{place} = choose(wins, {number}, {place})")
 
 
 def _doublings(count: int) -> list[int]:
