@@ -80,8 +80,8 @@ class Doubling(Extremes):
     def _write_row(self) -> None:
         """Write how a row of the input is doubled up, and what is kept of it.
 
-        What is outside never wins. So where all others are no better, the place that is found is
-        outside, before the first column inside, and that one's is taken.
+        What is outside never wins. So only where nothing at all is better than nothing does the
+        place found lie outside, before the first tap inside; then that one is taken in the end.
         """
         writer = self.writer
         writer.line(f"{self.x}_r = row(in_{self.x}, (p, i0, 0))")
@@ -118,8 +118,7 @@ class Doubling(Extremes):
         writer.open("for j in range(lanes):")
         writer.line(f"best_r[j] = strided(line_r, {self.stride}, j, 0)")
         if self.placed:
-            writer.line(f"number = strided(number_r, {self.stride}, j, 0)")
-            writer.line("column_r[j] = choose(firsts[j] > number, firsts[j], number)")
+            writer.line(f"column_r[j] = strided(number_r, {self.stride}, j, 0)")
         writer.close()
 
     def _element(self, at: str) -> str:
