@@ -31,16 +31,13 @@ WINDOWS = {  # kernel, stride, padding, dilation, ceil_mode; size of the plane
     "tall": (((6, 2), (1, 1), (3, 0)), (10, 18)),
     "large": ((11, 2, 5), (13, 41)),
     "large-every": (((7, 9), 1, (2, 4)), (9, 35)),
-    "large-ceil": (
-        (9, (2, 5), 4, 1, True),
-        (12, 64),
-    ),  # a row in two pieces; a power of two and one
+    "large-ceil": ((9, (2, 5), 4, 1, True), (12, 64)),  # a power of two and one
     "large-dilated": (((5, 9), (3, 1), (2, 4), (3, 2)), (16, 30)),
     "large-row": (((1, 40), 1, (0, 20)), (3, 70)),
     "large-column": (((40, 1), (2, 1), (20, 0)), (60, 5)),
     "large-beside": (((2, 20), 1, (1, 2), (9, 1)), (8, 30)),  # windows above and below it
     "large-astride": (((20, 2), 1, (2, 1), (1, 9)), (30, 8)),
-    "large-far": ((9, (4, 1), "same", (7, 6)), (10, 12)),  # windows without any element
+    "large-far": ((9, (4, 1), "same", (7, 6)), (10, 12)),
     "tiles": ((2, 2), (10, 10)),
     "tiles-of-28": ((2, 2), (4, 28)),
     "tiles-of-2x3": (((2, 3), (2, 3)), (6, 15)),

@@ -32,10 +32,7 @@ class Doubling(Extremes):
     def write_buffers(self) -> None:
         """Write, once per call of the kernel, the ring, and the line that is doubled up."""
         writer, lanes = self.writer, self.lanes
-        writer.line("rows, windows = len(start_0), len(start_1)")
-        writer.line("base = start_1[0]")
-        writer.line(f"height, width = in_{self.x}.shape[1], in_{self.x}.shape[2]")
-        writer.line(f"lanes = (windows + {lanes - 1}) // {lanes} * {lanes}")
+        self.write_sizes()
         writer.line("begins = " + _times("(lanes - 1)", self.stride) + " + 1")
         behind = (self.columns - 1) * self.dilation[1] + 2 * lanes
         writer.line(f"line = aligned(np.full((2, begins + {behind}), {self.nothing}))")

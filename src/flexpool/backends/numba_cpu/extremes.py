@@ -78,13 +78,18 @@ class Extremes:
             return f"base + {plus('j', shift)}"
         return f"base + {self.stride} * " + (f"(j + {shift})" if shift else "j")
 
-    def write_buffers(self) -> None:
-        """Write, once per call of the kernel, the rings, which are nothing at first."""
+    def write_sizes(self) -> None:
+        """Write how many windows and elements there are, and where the first row of them begins."""
         writer = self.writer
         writer.line("rows, windows = len(start_0), len(start_1)")
         writer.line("base = start_1[0]")
         writer.line(f"height, width = in_{self.x}.shape[1], in_{self.x}.shape[2]")
         writer.line(f"lanes = (windows + {self.lanes - 1}) // {self.lanes} * {self.lanes}")
+
+    def write_buffers(self) -> None:
+        """Write, once per call of the kernel, the rings, which are nothing at first."""
+        writer = self.writer
+        self.write_sizes()
         size = f"({self.ring + 1}, lanes)"
         writer.line(f"bests = aligned(np.full({size}, {self.nothing}))")
         if not self.placed:
