@@ -14,6 +14,12 @@ from flexpool import calls
 from flexpool.backends import choice
 from flexpool.errors import ArgumentError, BackendUnavailable, DtypeError, ShapeError
 
+
+def alone(program):
+    """Run a program in a process that has loaded nothing yet."""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 X = np.zeros((2, 3, 4, 4))
 T = torch.zeros(2, 3, 4, 4)
 
@@ -231,7 +237,7 @@ def test_operator_is_the_decorator():
         "from flexpool import operator\n"
         "assert operator is flexpool.operator and callable(operator)\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    alone(program)
 
 
 def test_numpy_users_load_no_torch():
@@ -241,7 +247,7 @@ def test_numpy_users_load_no_torch():
         "flexpool.soft_pool(np.ones((1, 1, 4, 4)), 2)\n"
         "assert 'torch' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    alone(program)
 
 
 def test_users_of_torch_do_not_wait_for_its_compiler():
@@ -252,7 +258,7 @@ def test_users_of_torch_do_not_wait_for_its_compiler():
         "flexpool.nn.SoftPool2d(2)(x).sum().backward()\n"
         "assert 'torch._dynamo' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    alone(program)
 
 
 def test_the_compiler_takes_as_constant_what_it_was_told_to():
