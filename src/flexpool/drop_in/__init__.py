@@ -5,7 +5,7 @@
 * :func:`accelerated` for the pooling functions called inside a ``with`` block.
 """
 
-from flexpool.drop_in.mode import accelerated
+from flexpool.drop_in.block import accelerated
 from flexpool.drop_in.models import accelerate, decelerate
 from flexpool.drop_in.report import Acceleration, Pool, acceleration
 

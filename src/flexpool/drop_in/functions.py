@@ -18,25 +18,13 @@ from torch import Tensor
 
 from flexpool import calls, sooner, torch_calls, torch_ops
 from flexpool.backends import numba_cpu
-from flexpool.drop_in import maxima, rules
+from flexpool.drop_in import maxima
 from flexpool.errors import FlexpoolError
 from flexpool.window import AdaptiveWindow, Window, adaptive_window, window
 
-__all__ = ["FUNCTIONS", "Instead", "instead_of", "of_module"]
+__all__ = ["FUNCTIONS", "Instead", "of_module"]
 
 Instead = Callable[[], Any] | None
-
-
-def instead_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Instead:
-    """Find what to run instead of a function, or None: the call is PyTorch's."""
-    asked = FUNCTIONS.get(function)
-    if asked is None or not rules.takes(args[0] if args else kwargs.get("input")):
-        return None
-    try:
-        found = asked(*args, **kwargs)
-    except TypeError:  # arguments that the function does not have, or lacks
-        return None
-    return found
 
 
 def _max(
@@ -234,7 +222,8 @@ def _window(dimensions: int, where: tuple[Any, ...]) -> Window | AdaptiveWindow 
         kinds = (int,) if dimensions == 1 else (int, type(None))
         return adaptive_window(dimensions, size) if whole and _is_made_of(size, kinds) else None
     kernel_size, stride, padding, dilation, ceil_mode = where
-    given = (kernel_size, kernel_size if stride is None else stride, padding, dilation)
+    by_size = stride is None or stride == ()  # as PyTorch's functions written in Python say it
+    given = (kernel_size, kernel_size if by_size else stride, padding, dilation)
     if type(ceil_mode) is not bool or not all(_is_made_of(item, (int,)) for item in given):
         return None
     if any(type(item) is tuple and len(item) not in (1, dimensions) for item in given):

@@ -13,9 +13,9 @@ from torch.autograd import forward_ad
 
 from flexpool.torch_ops import HALVES
 
-__all__ = ["LEAST_ELEMENTS", "takes"]
+__all__ = ["LEAST_ELEMENTS", "TYPES", "takes"]
 
-_TYPES = (Tensor, torch.nn.Parameter)
+TYPES = (Tensor, torch.nn.Parameter)
 _DTYPES = (torch.float32, torch.float64, *HALVES)
 
 _is_compiling = torch.compiler.is_compiling  # torch.export counts too
@@ -31,7 +31,7 @@ def takes(x: Any) -> bool:
     Subclasses of tensors, transforms, tracing and compiling have rules of their own: they see
     PyTorch's operators, as they would without flexpool.
     """
-    if type(x) not in _TYPES or _is_compiling() or _tracing() is not None:
+    if type(x) not in TYPES or _is_compiling() or _tracing() is not None:
         return False
     return (
         x.numel() >= LEAST_ELEMENTS

@@ -1,0 +1,161 @@
+"""Take over the pooling functions that are called inside a block, whoever calls them.
+
+While any thread is inside a block, others stand where PyTorch keeps the functions that pool, and
+ask first. A mode of PyTorch's would see more calls, but every function there is would pass through
+it, and a net of many small operations lose by that what its poolings gain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch.jit import _builtins
+
+from flexpool.drop_in import rules
+from flexpool.drop_in.functions import FUNCTIONS, Instead
+
+__all__ = ["accelerated"]
+
+_is_compiling = torch.compiler.is_dynamo_compiling
+_overriding = torch._C._len_torch_function_stack
+
+
+class _Here(threading.local):
+    """How many blocks a thread is in."""
+
+    blocks = 0
+
+
+class _Place(NamedTuple):
+    """Where a function of PyTorch's is found, and what is put there."""
+
+    home: ModuleType
+    name: str
+    theirs: Callable[..., Any]
+    ours: Callable[..., Any]
+
+    def put(self, ours: bool) -> None:
+        """Put our function there, or PyTorch's again; but where a third stands, leave it."""
+        there, then = (self.theirs, self.ours) if ours else (self.ours, self.theirs)
+        if getattr(self.home, self.name) is there:
+            setattr(self.home, self.name, then)
+
+
+_here = _Here()
+_lock = threading.Lock()
+_inside = 0  # threads that are in a block
+
+
+class _Accelerated(contextlib.ContextDecorator):
+    """The block; it holds no state, so one may be entered again, and by several threads.
+
+    In a program that is being compiled it does nothing, as such programs call PyTorch's functions.
+    """
+
+    def __enter__(self) -> None:
+        if not _is_compiling():
+            _here.blocks += 1
+            if _here.blocks == 1:
+                _count_threads(1)
+
+    def __exit__(self, *error: object) -> None:
+        if not _is_compiling():
+            _here.blocks -= 1
+            if not _here.blocks:
+                _count_threads(-1)
+
+
+def accelerated() -> contextlib.AbstractContextManager[Any]:
+    """Make a block, or a decorator, in which flexpool computes what PyTorch's functions pool.
+
+    Inside, calls of ``torch.nn.functional``'s and ``torch``'s max, average, Lp and adaptive pooling
+    by this thread, also those made by modules and libraries, go to flexpool where it computes the
+    same sooner; all else stays with PyTorch. Results, errors and gradients are PyTorch's: maxima to
+    the bit, averages to rounding.
+
+    A function that was taken out of its module before the block began, as by ``from
+    torch.nn.functional import max_pool2d``, stays PyTorch's.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(1, 64, 56, 56)
+        >>> with accelerated():
+        ...     y = torch.nn.functional.max_pool2d(x, 2)
+        >>> torch.equal(y, torch.nn.functional.max_pool2d(x, 2))
+        True
+    """
+    return _Accelerated()
+
+
+def _count_threads(more: int) -> None:
+    """Note that one more thread is in a block, or one less, and put there who must be there."""
+    global _inside
+    with _lock:
+        _inside += more
+        _put(_PLACES, ours=_inside > 0)
+
+
+def _put(places: Iterable[_Place], ours: bool) -> None:
+    for place in places:
+        place.put(ours)
+
+
+def _asking(theirs: Callable[..., Any], asked: Callable[..., Instead]) -> Callable[..., Any]:
+    """Make what stands for a function of PyTorch's inside a block."""
+
+    @functools.wraps(theirs)
+    def pool(*args: Any, **kwargs: Any) -> Any:
+        if not _here.blocks:
+            return theirs(*args, **kwargs)
+        x = args[0] if args else kwargs.get("input")
+        if type(x) not in rules.TYPES or _overriding():
+            return _as_outside(theirs, args, kwargs)
+        if not rules.takes(x):
+            return theirs(*args, **kwargs)
+        try:
+            instead = asked(*args, **kwargs)
+        except TypeError:  # arguments that the function does not have, or lacks
+            instead = None
+        return theirs(*args, **kwargs) if instead is None else instead()
+
+    return pool
+
+
+def _as_outside(theirs: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Call a function as if there were no block.
+
+    Whoever overrides PyTorch's functions is told which was called: the one that stands in its
+    place.
+    """
+    places = [place for place in _PLACES if place.theirs is theirs]
+    _put(places, ours=False)
+    try:
+        return theirs(*args, **kwargs)
+    finally:
+        _put(places, ours=True)
+
+
+def _places() -> list[_Place]:
+    """List where the functions are that others call; what is written in Python calls those."""
+    homes = (torch, torch._C._nn, F)
+    there = [(home, name, getattr(home, name)) for home in homes for name in dir(home)]
+    poolings = [place for place in there if callable(place[2]) and place[2] in FUNCTIONS]
+    ours = {theirs: _asking(theirs, FUNCTIONS[theirs]) for *_, theirs in poolings}
+    return [
+        _Place(home, name, theirs, ours[theirs])
+        for home, name, theirs in poolings
+        if inspect.isbuiltin(theirs)
+    ]
+
+
+_PLACES = _places()
+for _place in _PLACES:  # let torch.jit.script, called inside a block, see PyTorch's function
+    _builtins._register_builtin(_place.ours, _builtins._find_builtin(_place.theirs))
