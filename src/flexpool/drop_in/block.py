@@ -113,12 +113,10 @@ def _asking(theirs: Callable[..., Any], asked: Callable[..., Instead]) -> Callab
 
     @functools.wraps(theirs)
     def pool(*args: Any, **kwargs: Any) -> Any:
-        if not _here.blocks:
-            return theirs(*args, **kwargs)
         x = args[0] if args else kwargs.get("input")
-        if type(x) not in rules.TYPES or _overriding():
+        if _overriding() or type(x) not in rules.TYPES:
             return _as_outside(theirs, args, kwargs)
-        if not rules.takes(x):
+        if not rules.takes(x) or not _here.blocks:
             return theirs(*args, **kwargs)
         try:
             instead = asked(*args, **kwargs)
@@ -140,11 +138,14 @@ def _as_outside(theirs: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     try:
         return theirs(*args, **kwargs)
     finally:
-        _put(places, ours=True)
+        _put(places, ours=_inside > 0)
 
 
 def _places() -> list[_Place]:
-    """List where the functions are that others call; what is written in Python calls those."""
+    """List where the functions are that others call: those in C, which those in Python call.
+
+    An adaptive maximum in Python calls one with indices, where flexpool is no faster.
+    """
     homes = (torch, torch._C._nn, F)
     there = [(home, name, getattr(home, name)) for home in homes for name in dir(home)]
     poolings = [place for place in there if callable(place[2]) and place[2] in FUNCTIONS]
