@@ -11,17 +11,13 @@ import time
 
 import pytest
 
+from forked import python
+
 SMALL = ("--net", "lenet5", "--epochs", "1", "--seeds", "2", "--workers", "1")
 
 
 def flexpool(*arguments, check=True, **options):
-    done = subprocess.run(
-        [sys.executable, "-m", "flexpool", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )
+    done = python("-m", "flexpool", *arguments, **options)
     assert "Traceback" not in done.stderr + done.stdout
     if check:
         assert done.returncode == 0, done.stderr
@@ -83,7 +79,8 @@ def test_data_list_and_show(tmp_path):
 def test_a_recipe_file_is_used_and_options_replace_it(tmp_path):
     recipe = tmp_path / "mine.toml"
     recipe.write_text('net = ["lenet5/avg", "lenet5/slice"]\nepochs = 1\nseeds = 5\n')
-    flexpool("compare", "--recipe", str(recipe), "--seeds", "1", "--out", str(tmp_path / "out"))
+    arguments = ("--recipe", str(recipe), "--seeds", "1", "--workers", "1")
+    flexpool("compare", *arguments, "--out", str(tmp_path / "out"))
     saved = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert [v["name"] for v in saved["variants"]] == ["lenet5/avg", "lenet5/slice"]
     assert saved["settings"]["seeds"] == 1
@@ -184,9 +181,7 @@ files.os.fsync = fsync
 sys.argv = ["flexpool", "compare", *{SMALL!r}, "--out", {str(tmp_path)!r}]
 main()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = python("-c", program)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "No space left on device. The disk is full: free some space" in done.stderr

@@ -2,8 +2,6 @@
 
 import inspect
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from flexpool.backends.numba_cpu.plan import shape_of
 from flexpool.backends.numba_cpu.program import program
 from flexpool.lab import data
 from flexpool.lab.train_torch import Images, scaling
+from forked import python
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 OWN_OPERATOR = {path.stem: path for path in EXAMPLES}["own_operator"]
@@ -21,9 +20,7 @@ OWN_OPERATOR = {path.stem: path for path in EXAMPLES}["own_operator"]
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_run(path, tmp_path):
-    done = subprocess.run(
-        [sys.executable, path], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = python(path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert not done.stderr

@@ -2,14 +2,13 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from flexpool.declare import operators
 from flexpool.nn.block import blocks
+from forked import python
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -37,9 +36,7 @@ QUOTED = [
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_python_of_the_documents_runs(block, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = python("-c", block, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
@@ -53,13 +50,8 @@ def test_there_is_python_in_the_documents(document):
 def test_what_the_documents_say_a_command_prints(command, printed):
     program, *arguments = command.split()
     assert program == "flexpool"
-    done = subprocess.run(
-        [sys.executable, "-m", program, *arguments],
-        env={**os.environ, "COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = python("-m", program, *arguments, env={**os.environ, "COLUMNS": "100"})
+    assert done.returncode == 0, done.stderr
     rest = "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
     for part in printed.split("...\n"):  # where lines are left out
         assert part in rest

@@ -6,8 +6,6 @@ import os
 import pickle
 import shutil
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,6 +18,7 @@ from flexpool.lab import nets, train_numpy, train_torch
 from flexpool.lab.checkpoints import Checkpoints, read
 from flexpool.lab.recording import Recording
 from flexpool.lab.store import Store
+from forked import python
 
 RUN = {"torch": train_torch.run, "numpy": train_numpy.run}
 
@@ -256,21 +255,14 @@ class Killed(training._Training):
 training._Training = Killed
 lab.train("lenet5", epochs=2, batch_size=150, checkpoint_every=4, log_every=1, out=sys.argv[1])
 """
-    command = [sys.executable, "-c", program]
-    killed = subprocess.run(
-        [*command, tmp_path / "killed"], capture_output=True, check=False, text=True
-    )
+    killed = python("-c", program, tmp_path / "killed")
     assert killed.returncode == -signal.SIGKILL
     assert "epoch 2/2  batch 6/9" in killed.stderr.splitlines()[-1]
     assert list((tmp_path / "killed").glob("runs/[!.]*")) == []
     arguments = ("--epochs", "2", "--batch-size", "150", "--log-every", "1")
-    resumed = subprocess.run(
-        [*(sys.executable, "-m", "flexpool", "train"), *arguments, "--out", tmp_path / "killed"],
-        capture_output=True,
-        check=True,
-        text=True,
-        env=os.environ | {"COLUMNS": "100"},
-    )
+    again = ("-m", "flexpool", "train", *arguments, "--out", tmp_path / "killed")
+    resumed = python(*again, env=os.environ | {"COLUMNS": "100"})
+    assert resumed.returncode == 0, resumed.stderr
     assert "epoch 2/2  batch 5/9" in resumed.stderr.splitlines()[0]  # two batches are done again
     lab.train("lenet5", epochs=2, batch_size=150, out=tmp_path / "whole", progress=False)
     (one,), (other,) = (Store(tmp_path / name).records() for name in ("killed", "whole"))
@@ -386,13 +378,7 @@ def test_a_cosine_cannot_be_made_longer(forged, tmp_path):
 
 
 def command(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "flexpool", "train", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )
+    return python("-m", "flexpool", "train", *arguments, **options)
 
 
 def test_the_command_names_the_whole_one_before_a_damaged_one(finished, tmp_path):

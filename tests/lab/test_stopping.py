@@ -1,8 +1,6 @@
 """Precision, images held out, and stopping early."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from flexpool.lab import loop, train_numpy, train_torch
 from flexpool.lab.record import Epoch, ValidatedEpoch, best_epoch, curve_from_csv, curve_to_csv
 from flexpool.lab.recording import Recording
 from flexpool.lab.store import Store
+from forked import python
 
 
 def test_images_held_out_are_a_share_that_no_step_sees(config, few):
@@ -145,12 +144,8 @@ def test_errors(tmp_path, arguments, text):
 
 def test_the_command_says_what_stopped_it_and_by_which_images(tmp_path):
     def train(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "flexpool", "train", "--out", str(tmp_path), *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = python("-m", "flexpool", "train", "--out", tmp_path, *arguments)
+        assert done.returncode == 0, done.stderr
         return " ".join(done.stdout.split())
 
     settings = ("--epochs", "9", "--lr", "1e-12", "--batch-size", "600", "--patience", "1")
