@@ -7,7 +7,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from flexpool.backends import memory
+from flexpool.backends import choice, memory
 
 
 def pytest_collection_finish(session):
@@ -43,3 +43,26 @@ def nothing_is_left_to_torch():
         patch.setattr(torch_small, "FEW", 0)
         patch.setattr(torch_small, "MOST", 0)
         yield
+
+
+@pytest.fixture(scope="module")
+def eager():
+    """Compute on the backend that compiles nothing, for what is the same on every backend.
+
+    On one torch thread, since thousands of tiny calls would else mostly wait for each other.
+    """
+    torch = importlib.import_module("torch")
+    torch_alone = importlib.import_module("flexpool.torch_alone")
+    torch_ops = importlib.import_module("flexpool.torch_ops")
+    # What is looked up once for each kind of call, the backend with it.
+    caches = (choice.backend_for, torch_ops.ready_for, torch_alone._way)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "_FASTEST", {"cpu": "eager"})
+        for cache in caches:
+            cache.cache_clear()
+        yield
+    for cache in caches:
+        cache.cache_clear()
+    torch.set_num_threads(threads)

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from flexpool import sooner
-from flexpool.backends import choice
 from flexpool.drop_in import functions, rules
 
 
@@ -28,16 +27,6 @@ def everything():
         functions._settled.cache_clear()
         yield
     functions._settled.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def eager():
-    """Compute on the backend that compiles nothing."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choice, "_FASTEST", {"cpu": "eager"})
-        choice.backend_for.cache_clear()
-        yield
-    choice.backend_for.cache_clear()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,6 +10,8 @@ import torch
 import flexpool
 from flexpool.errors import ArgumentError, DtypeError, ShapeError
 
+pytestmark = pytest.mark.usefixtures("eager")  # what is tested lies above the backends
+
 RNG = np.random.default_rng(0)
 WHOLE = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
 

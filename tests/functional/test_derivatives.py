@@ -9,15 +9,16 @@ from torch.func import grad, jacrev, vmap
 
 import flexpool
 from functional.cases import COMPILED, OPERATORS, apart, arrays_for, seed_for, tensors
-from turns import but_for
+from turns import but_for, in_turns
 
 # Under vmap PyTorch loops where it cannot batch an operation, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
 
 
-# Compiling takes seconds: most operators are left to `make test-all`.
-ALL = list(itertools.product(OPERATORS, ("auto", "eager")))
-QUICK = [case for case in ALL if case[1] == "eager" or case[0] in COMPILED]
+# Compiling takes seconds, as do derivatives of many numbers: the others are heavy.
+ALL = list(itertools.product(OPERATORS, (False, True), ("auto", "eager")))
+QUICK = [(*pair, "eager") for pair in in_turns(OPERATORS, (False, True))]
+QUICK += [(*pair, "auto") for pair in in_turns(COMPILED, (True, False))]
 
 
 def inputs_for(made, per_channel, where, shape):
@@ -28,9 +29,8 @@ def inputs_for(made, per_channel, where, shape):
     return {"x": torch.tensor(x, requires_grad=True), **tensors(values)}
 
 
-@pytest.mark.parametrize(("name", "backend"), but_for(QUICK, ALL))
-@pytest.mark.parametrize("per_channel", [False, True], ids=["one", "per channel"])
-def test_first_and_second_derivatives(name, backend, per_channel):
+@pytest.mark.parametrize(("name", "per_channel", "backend"), but_for(QUICK, ALL))
+def test_first_and_second_derivatives(name, per_channel, backend):
     """Along a line, for which tests/ops compiles the same kernels."""
     made, where = OPERATORS[name], (4, 2, 2)
     leaves = inputs_for(made, per_channel, where, (2, 2, 7))

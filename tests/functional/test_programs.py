@@ -17,6 +17,7 @@ from functional.cases import OPERATORS, apart, arrays_for, seed_for, tensors
 
 # PyTorch warns about the deprecated parts that its own exporter uses.
 pytestmark = [
+    pytest.mark.usefixtures("eager"),  # what is tested lies above the backends
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*training mode.*:UserWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -32,6 +33,7 @@ def own(x, p=2.0):
 
 CALLS = {
     "name": lambda x: flexpool.pool(x, "soft", 2),
+    "kernels": lambda x: flexpool.pool(x, "max", 2, backend="numba"),
     "function": lambda x: flexpool.soft_pool(x, 2, 2, 0),
     "bound": lambda x: flexpool.pool(x, LP3, 2),
     "bound array": lambda x: flexpool.pool(x, LP_PER_CHANNEL, 2),
