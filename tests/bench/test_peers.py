@@ -38,8 +38,11 @@ def made(peer, row):
 FEW = {"max": ("k2", "global", "volume"), "avg": ("k2", "padded", "ceil", "line")}
 
 
+FEW |= dict.fromkeys(("soft", "lp", "lip", "median", "stochastic"), ("k2",))
+
+
 def is_quick(operator, case):
-    return operator in _FORMS and case.name in FEW.get(operator, ("k2",))
+    return case.name in FEW.get(operator, ())
 
 
 ROWS = [

@@ -334,7 +334,7 @@ def test_transforms(taken):
 
 
 @pytest.mark.parametrize("window", [(2,), (3, 2, 1)])
-@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("n", [1, 2, pytest.param(3, marks=pytest.mark.heavy)])
 def test_second_derivatives(n, window, taken, monkeypatch):
     monkeypatch.setattr(rules, "LEAST_ELEMENTS", 0)
     monkeypatch.setattr(sooner, "is_worth", lambda *_: True)

@@ -83,12 +83,18 @@ def test_indices_of_the_minimum_and_of_adaptive_windows():
     )
 
 
-@pytest.mark.parametrize("d", [1, 2, 3])
-@pytest.mark.parametrize("include", [True, False])
-def test_avg_is_torchs(d, include):
+@pytest.mark.parametrize(
+    ("d", "include", "backend"),
+    but_for(
+        [*itertools.product(AVG, (True, False), ("eager",)), (1, True, "auto"), (2, False, "auto")],
+        itertools.product(AVG, (True, False), ("eager", "auto")),
+    ),
+)
+def test_avg_is_torchs(d, include, backend):
     x = torch.randn(SHAPES[d], dtype=torch.float64)
     ours, theirs = (x.clone().requires_grad_() for _ in range(2))
-    y = flexpool.avg_pool(ours, 3, 2, 1, ceil_mode=True, count_include_pad=include)
+    options = {"ceil_mode": True, "count_include_pad": include, "backend": backend}
+    y = flexpool.avg_pool(ours, 3, 2, 1, **options)
     want = AVG[d](theirs, 3, 2, 1, True, include)
     torch.testing.assert_close(y, want, rtol=1e-12, atol=1e-12)
     y.sum().backward()

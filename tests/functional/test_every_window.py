@@ -12,7 +12,7 @@ from turns import but_for
 
 LARGEST = 6
 ALL = list(itertools.product(("eager", "numba"), (1, 2, 3, 4), (1, 2, 3)))
-QUICK = [case for case in ALL if case[0] == "eager" or case[1:] in ((2, 2), (2, 3), (3, 1), (3, 2))]
+QUICK = [case for case in ALL if case[0] == "eager" or case[1:] in ((2, 3), (3, 1))]
 
 
 def windows(kernel_size, stride, dilations):

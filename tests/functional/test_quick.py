@@ -1,5 +1,6 @@
 """Calls that bring a tensor alone take a shorter way, to the same results and errors."""
 
+import itertools
 import pickle
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 import flexpool
 from flexpool import nn, torch_alone
 from flexpool.errors import ArgumentError, ShapeError
+from turns import but_for, in_turns
 
 
 @pytest.fixture
@@ -36,6 +38,17 @@ def _step(pool, x, weights):
     return y, torch.autograd.grad(y, leaf, weights(y))[0]
 
 
+ALONE = (
+    nn.SoftPool2d(2),
+    nn.SoftPool2d(3, stride=2, padding=1, ceil_mode=True),
+    nn.LPPool2d(3, 2),
+    nn.GlobalSoftPool2d(),  # a plane that is worked off as one line
+    nn.AdaptiveSoftPool2d((2, 3)),
+    nn.MedianPool2d(3),
+)
+DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+
+
 @pytest.mark.parametrize(
     "gradient",
     [
@@ -46,18 +59,10 @@ def _step(pool, x, weights):
     ids=["plain", "one number for all", "every second"],
 )
 @pytest.mark.parametrize(
-    "module",
-    [
-        nn.SoftPool2d(2),
-        nn.SoftPool2d(3, stride=2, padding=1, ceil_mode=True),
-        nn.LPPool2d(3, 2),
-        nn.GlobalSoftPool2d(),  # a plane that is worked off as one line
-        nn.AdaptiveSoftPool2d((2, 3)),
-        nn.MedianPool2d(3),
-    ],
-    ids=repr,
+    ("module", "dtype"),
+    but_for(in_turns(ALONE, DTYPES), itertools.product(ALONE, DTYPES)),
+    ids=str,
 )
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_the_same_as_the_general_way(alone, module, gradient, dtype):
     x = _input(2, 3, 6, 7, dtype=dtype)
     y, grad_x = _step(module, x, gradient)

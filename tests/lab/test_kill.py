@@ -13,7 +13,7 @@ import pytest
 def command(out):
     return [
         *(sys.executable, "-m", "flexpool", "compare", "--net", "lenet5,lenet5/strided"),
-        *("--seeds", "2", "--epochs", "8", "--workers", "2", "--out", str(out)),
+        *("--seeds", "2", "--epochs", "5", "--workers", "2", "--out", str(out)),
     ]
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from running import BACKENDS, along_a_line
+from turns import but_for
 
 WINDOWS = [
     (1.0, 2.0, 3.0, 4.0),
@@ -88,7 +89,11 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+# What compiles takes seconds for each operator and setting.
+QUICK = [backend for backend in BACKENDS if backend != "numba_cpu"]
+
+
+@pytest.mark.parametrize("backend", but_for(QUICK, BACKENDS))
 @pytest.mark.parametrize(("name", "settings", "values", "want"), CASES)
 def test_vector(backend, name, settings, values, want):
     got = along_a_line(name, values, settings).value(backend).item()
