@@ -146,14 +146,13 @@ def _places() -> list[_Place]:
 
     An adaptive maximum in Python calls one with indices, where flexpool is no faster.
     """
-    homes = (torch, torch._C._nn, F)
-    there = [(home, name, getattr(home, name)) for home in homes for name in dir(home)]
-    poolings = [place for place in there if callable(place[2]) and place[2] in FUNCTIONS]
-    ours = {theirs: _asking(theirs, FUNCTIONS[theirs]) for *_, theirs in poolings}
+    ours = {theirs: _asking(theirs, asked) for theirs, asked in FUNCTIONS.items()}
+    homes = [(home, vars(home)) for home in (torch, torch._C._nn, F)]
     return [
         _Place(home, name, theirs, ours[theirs])
-        for home, name, theirs in poolings
-        if inspect.isbuiltin(theirs)
+        for home, contents in homes
+        for name, theirs in contents.items()
+        if inspect.isbuiltin(theirs) and theirs in ours
     ]
 
 
