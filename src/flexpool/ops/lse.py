@@ -44,8 +44,8 @@ from typing import Any
 from flexpool.declare import Param, operator
 from flexpool.math import exp, log, where
 
-# Taylor coefficients of (e^z - 1) / z, and of artanh(v) / v by the powers of v^2. Where |z| is below
-# 0.2, |v| is below 0.11, and what is left out is below the last digit of a double.
+# Taylor coefficients of (e^z - 1) / z, and of artanh(v) / v by the powers of v^2. Where |z| is
+# below 0.2, |v| is below 0.11, and what is left out is below the last digit of a double.
 _GROWTH = tuple(1 / math.factorial(k + 1) for k in range(11))
 _ARTANH = tuple(1 / (2 * k + 1) for k in range(8))
 
