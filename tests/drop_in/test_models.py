@@ -1,5 +1,6 @@
 """accelerate(): the model stays itself, what is replaced and what is left, and the ways back."""
 
+import contextlib
 import copy
 import io
 import pickle
@@ -313,6 +314,23 @@ def test_compiled_and_exported_programs(taken):
         assert "flexpool" not in str(program.graph)
         torch.testing.assert_close(program.module()(x), theirs)
     assert not taken
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["module", "block"])
+def test_one_program_is_compiled_for_large_and_small_inputs(inside):
+    programs = []
+
+    def noted(program, _):
+        programs.append(program)
+        return program.forward
+
+    pool = nn.AvgPool2d(2) if inside else flexpool.accelerate(nn.AvgPool2d(2))
+    compiled = torch.compile(pool, backend=noted, dynamic=True)
+    with flexpool.accelerated() if inside else contextlib.nullcontext():
+        for size in (256, 8):
+            compiled(torch.randn(2, 3, size, size))
+    assert len(programs) == 1
+    assert "flexpool" not in str(programs[0].graph)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")

@@ -19,7 +19,6 @@ TYPES = (Tensor, torch.nn.Parameter)
 _DTYPES = (torch.float32, torch.float64, *HALVES)
 
 _is_compiling = torch.compiler.is_dynamo_compiling
-_is_compiling_or_exporting = torch.compiler.is_compiling
 _tracing = torch._C._get_tracing_state
 
 # A call on fewer elements is left at once, so that it costs next to nothing to have asked.
@@ -36,7 +35,6 @@ def takes(x: Any) -> bool:
         return False
     return (
         x.numel() >= LEAST_ELEMENTS
-        and not _is_compiling_or_exporting()
         and x.dtype in _DTYPES
         and x.layout == torch.strided
         and x.device.type == "cpu"
