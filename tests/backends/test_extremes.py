@@ -176,7 +176,7 @@ def test_values_are_those_of_loops_to_the_bit(untouched, monkeypatch, name, op, 
 @pytest.mark.parametrize("name", ["large-every", "resnet"])
 def test_rows_may_end_anywhere_in_a_vector(untouched, name):
     """Rows rise, so that the last element a window reads is its extremum."""
-    for width in range(20, 54):  # by one to the end of the longest vector and more, also at stride 2
+    for width in range(20, 54):  # also one more than the longest vector holds, at stride 2
         task, x, grad = case(name, "max", "float32", "numbers", sizes=(5, width))
         x.sort(axis=-1)
         found = launch.run(task, {"x": x, "grad_y": grad})["x"]
