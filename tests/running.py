@@ -122,9 +122,9 @@ class Call:
         graph = find(self.operator).graph(**self.given.options)
         return self._run(backend, graph, dtype, self.leaves)["y"]
 
-    def gradient(self, backend, gy, dtype="float64"):
-        """Compute the derivatives, by name."""
-        graph = find(self.operator).gradient(self.learned, **self.given.options)
+    def gradient(self, backend, gy, dtype="float64", wanted=None):
+        """Compute the derivatives, by name: of all that has one, or of what is wanted."""
+        graph = find(self.operator).gradient(wanted or self.learned, **self.given.options)
         leaves = {**self.leaves, gradient_name("y"): gy}
         return self._run(backend, graph, dtype, leaves)
 

@@ -361,9 +361,7 @@ class Operator:
         Raises:
             TraceError: if the formula cannot be traced.
         """
-        chosen = {name: option.default for name, option in self.options.items()}
-        chosen |= {n: v for n, v in self.bound.items() if n in chosen} | options
-        return _traced(self.formula, tuple(self.values.items()), tuple(sorted(chosen.items())))
+        return self._traced(options)
 
     def gradient(
         self, wanted: tuple[str, ...], numbers: Mapping[str, float] | None = None, **options: Any
@@ -376,14 +374,21 @@ class Operator:
             options: values of its options.
         """
         grids = {name: argument.grid for name, argument in self.values.items()}
+        graph = self._traced(options, along_input=wanted == ("x",))
         return _differentiated(
-            self.with_numbers(numbers or {}, **options),
+            _substituted(graph, tuple(sorted((numbers or {}).items()))),
             tuple((n, {"x": Grid.ELEMENT, **grids}[n]) for n in wanted),
         )
 
     def with_numbers(self, numbers: Mapping[str, float], **options: Any) -> Graph:
         """Give the graph in which some arguments are numbers."""
         return _substituted(self.graph(**options), tuple(sorted(numbers.items())))
+
+    def _traced(self, options: Mapping[str, Any], along_input: bool = False) -> Graph:
+        chosen = {name: option.default for name, option in self.options.items()}
+        chosen |= {n: v for n, v in self.bound.items() if n in chosen} | dict(options)
+        known = tuple(self.values.items()), tuple(sorted(chosen.items()))
+        return _traced(self.formula, *known, along_input)
 
     def __deepcopy__(self, memo: object) -> Operator:
         return self  # nothing in it can change
@@ -492,12 +497,13 @@ def _traced(
     formula: Formula,
     values: tuple[tuple[str, Argument], ...],
     options: tuple[tuple[str, Any], ...],
+    along_input: bool,
 ) -> Graph:
     stand_ins: dict[str, Any] = {"x": Value(leaf("x", Grid.ELEMENT))}
     for name, argument in values:
         drawn = isinstance(argument, Random)
         stand_ins[name] = Value(random(name) if drawn else leaf(name, argument.grid))
-    return trace(formula, "y", {**stand_ins, **dict(options)}, Grid.WINDOW)
+    return trace(formula, "y", {**stand_ins, **dict(options)}, Grid.WINDOW, along_input)
 
 
 @functools.lru_cache(maxsize=4096)

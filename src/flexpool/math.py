@@ -6,9 +6,10 @@ Python's own; reductions such as ``x.sum()`` are methods of :class:`flexpool.ir.
 
 from __future__ import annotations
 
-from flexpool.ir.trace import Value, as_value, elementwise
+from flexpool.ir.trace import Value, alike, as_value, elementwise
 
 __all__ = [
+    "alike",
     "clip",
     "exp",
     "expm1",

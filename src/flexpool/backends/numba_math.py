@@ -110,17 +110,6 @@ def _bits(typing: Any, number: Any) -> Any:
 
 
 @_intrinsic
-def _integer(typing: Any, number: Any) -> Any:
-    """Convert a whole number to an integer of the same width."""
-    other = _INTEGER[number]
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fptosi(args[0], context.get_value_type(other))
-
-    return other(number), generate
-
-
-@_intrinsic
 def _floating(typing: Any, number: Any) -> Any:
     """Convert an integer to a float of the same width."""
     other = _FLOAT[number]
@@ -129,6 +118,16 @@ def _floating(typing: Any, number: Any) -> Any:
         return builder.sitofp(args[0], context.get_value_type(other))
 
     return other(number), generate
+
+
+@_intrinsic
+def _halved(typing: Any, whole: Any, times: Any) -> Any:
+    """Halve an integer so many times, downwards, in its width: Numba would widen it."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ashr(*args)
+
+    return whole(whole, whole), generate
 
 
 @_intrinsic
@@ -170,6 +169,7 @@ def _llvm_of_many(name: str) -> Callable[..., Any]:
 _fused = _llvm_of_many("fmuladd")  # one rounding where the processor can
 _smaller = _llvm_of_many("minnum")
 _larger = _llvm_of_many("maxnum")
+_with_sign = _llvm_of_many("copysign")
 
 
 class _Format:
@@ -183,8 +183,8 @@ class _Format:
         self.real, self.whole, self.mantissa = real, whole, mantissa
         self.bias = (1 << (10 if mantissa == 52 else 7)) - 1
         self.ln2_high, self.ln2_low = map(real, ln2)
-        self.largest = real(math.log(float(np.finfo(real).max)))
-        self.smallest = real(math.log(float(np.finfo(real).tiny)) - mantissa * math.log(2) - 1)
+        self.above = real(math.log(float(np.finfo(real).max)) + 1)
+        self.below = real(math.log(float(np.finfo(real).tiny)) - mantissa * math.log(2) - 1)
         self.exp_terms = tuple(real(1 / math.factorial(n)) for n in range(terms, -1, -1))
         self.expm1_terms = tuple(real(1 / math.factorial(n + 1)) for n in range(terms, -1, -1))
         odd = 9 if mantissa == 23 else 21
@@ -519,20 +519,16 @@ def exp(a: Any) -> Any:
 @overload(exp, jit_options=_OPTIONS)
 def _exp(a: Any) -> Any:
     f = _format(a)
-    real, largest, smallest = f.real, f.largest, f.smallest
-    per_ln2, ln2_high, ln2_low = real(1 / math.log(2)), f.ln2_high, f.ln2_low
-    half, zero, infinity = real(0.5), real(0), real(np.inf)
-    polynomial, scale = _polynomial(f.exp_terms), _scale(f)
+    above, below = f.above, f.below
+    per_ln2, ln2_high, ln2_low = f.real(1 / math.log(2)), f.ln2_high, f.ln2_low
+    polynomial, nearest, scale = _polynomial(f.exp_terms), _nearest(f), _scale(f)
 
     def implementation(a: Any) -> Any:
-        inside = choose(a < largest, a, largest)
-        inside = choose(inside > smallest, inside, smallest)
-        n = floor(inside * per_ln2 + half)
+        inside = choose(a > above, above, a)  # beyond both, scaling gives infinity or zero
+        inside = choose(inside < below, below, inside)
+        n, places = nearest(inside * per_ln2)
         r = (inside - n * ln2_high) - n * ln2_low
-        value = scale(polynomial(r), n)
-        value = choose(a > largest, infinity, value)
-        value = choose(a < smallest, zero, value)
-        return choose(a != a, a, value)
+        return scale(polynomial(r), places)
 
     return implementation
 
@@ -565,16 +561,34 @@ def _polynomial(terms: tuple[Any, ...]) -> Callable[..., Any]:
     return made
 
 
+def _nearest(f: _Format) -> Callable[..., Any]:
+    """Round to a whole number, and give it as an integer too.
+
+    A float of 1.5 * 2**mantissa is so large that its last digit is 1, so adding it rounds, and its
+    bits count on from there: no conversion is needed, which could not tell NaN.
+    """
+    whole, large = f.whole, f.real(1.5 * 2.0**f.mantissa)
+    offset = large.view(whole)
+
+    @_exactly
+    def nearest(a: Any) -> Any:
+        shifted = a + large
+        return shifted - large, whole(_bits(shifted) - offset)
+
+    made: Callable[..., Any] = nearest
+    return made
+
+
 def _scale(f: _Format) -> Callable[..., Any]:
     """Multiply by 2**n in two steps, so that neither factor leaves the normal numbers."""
-    whole, half = f.whole, f.real(0.5)
-    bias, mantissa = whole(f.bias), whole(f.mantissa)
+    whole = f.whole
+    bias, mantissa, one = whole(f.bias), whole(f.mantissa), whole(1)
 
     @_exactly
     def scale(value: Any, n: Any) -> Any:
-        first = floor(n * half)
-        low = whole((_integer(first) + bias) << mantissa)  # Numba widens; whole() narrows again
-        high = whole((_integer(n - first) + bias) << mantissa)
+        half = _halved(n, one)
+        low = whole((half + bias) << mantissa)
+        high = whole((n - half + bias) << mantissa)
         return value * _bits(low) * _bits(high)
 
     made: Callable[..., Any] = scale
@@ -594,7 +608,7 @@ def _split(f: _Format) -> Callable[..., Any]:
         small = a < tiny
         normal = choose(small, a * lift, a)
         bits = _bits(normal)
-        e = whole((bits - offset) >> mantissa)
+        e = _halved(whole(bits - offset), mantissa)  # whole() narrows what Numba widens
         m = _bits(whole(bits - (e << mantissa)))
         s = (m - one) / (m + one)
         square = s * s
@@ -619,9 +633,7 @@ def _log(a: Any) -> Any:
         log_m, e = split(a)
         value = e * ln2_high + (e * ln2_low + log_m)
         value = choose(a == infinity, infinity, value)
-        value = choose(a == zero, -infinity, value)
-        value = choose(a < zero, nan, value)
-        return choose(a != a, a, value)
+        return choose(a > zero, value, choose(a == zero, -infinity, nan))  # of NaN, too
 
     return implementation
 
@@ -640,7 +652,7 @@ def _log1p(a: Any) -> Any:
         near = a + one
         value = log(near) - ((near - one) - a) / near
         value = choose(near == zero, -infinity, value)
-        return choose(a == infinity, infinity, value)
+        return _with_sign(choose(a == infinity, infinity, value), a)
 
     return implementation
 
@@ -654,7 +666,8 @@ def _power(a: Any, p: Any) -> Any:
     """Compute 2**(p e) and e**(p log m) apart: e is whole, so little of p e is rounded away."""
     f = _format(a)
     real = f.real
-    split, polynomial, scale = _split(f), _polynomial(f.exp_terms), _scale(f)
+    split, polynomial = _split(f), _polynomial(f.exp_terms)
+    nearest, scale = _nearest(f), _scale(f)
     per_ln2, ln2_high, ln2_low = real(1 / math.log(2)), f.ln2_high, f.ln2_low
     half, one, zero, two = real(0.5), real(1), real(0), real(2)
     infinity = real(np.inf)
@@ -664,9 +677,9 @@ def _power(a: Any, p: Any) -> Any:
         size = abs(a)
         log_m, e = split(size)
         exponent = _larger(_smaller(p * e + p * log_m * per_ln2, most), -most)
-        n = floor(exponent + half)
+        n, places = nearest(exponent)
         r = (_fused(p, e, -n) * ln2_high + p * log_m) + _fused(p, e, -n) * ln2_low
-        value = scale(polynomial(_larger(_smaller(r, one), -one)), n)
+        value = scale(polynomial(_larger(_smaller(r, one), -one)), places)
         at_zero = choose(p > zero, zero, infinity)
         at_infinity = choose(p > zero, infinity, zero)
         value = choose(size == zero, at_zero, value)
@@ -711,10 +724,13 @@ def tanh(a: Any) -> Any:
     """Compute the hyperbolic tangent."""
 
 
-@overload(tanh)
+@overload(tanh, jit_options=_OPTIONS)
 def _tanh(a: Any) -> Any:
+    two = _format(a).real(2)
+
     def implementation(a: Any) -> Any:
-        return math.tanh(a)
+        shrunk = expm1(-two * abs(a))
+        return _with_sign(shrunk / (shrunk + two), a)
 
     return implementation
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import NoReturn
 
@@ -22,15 +24,26 @@ from flexpool.ir.nodes import (
 from flexpool.ir.simplify import simplify
 from flexpool.ir.verify import verify
 
-__all__ = ["FUNCTIONS", "METHODS", "Value", "as_value", "elementwise", "trace"]
+__all__ = ["FUNCTIONS", "METHODS", "Value", "alike", "as_value", "elementwise", "trace"]
 
 FUNCTIONS = (
-    "abs clip exp expm1 floor isnan log log1p maximum minimum sigmoid sign sqrt tanh where",
+    "abs alike clip exp expm1 floor isnan log log1p maximum minimum sigmoid sign sqrt tanh where",
     "+ - * / **  < <= > >= == !=  & | ~",
 )
 METHODS = (
     "sum mean max min count rank by_rank_of cumsum first_max first_min argmax argmin tap detach"
 )
+
+
+@dataclass
+class _Tracing:
+    """What is known of the formula that is run."""
+
+    along_input: bool
+    chosen: Value | None = None
+
+
+_tracing: ContextVar[_Tracing | None] = ContextVar("_tracing", default=None)
 
 
 class Value:
@@ -236,8 +249,22 @@ def elementwise(op: str, *args: object) -> Value:
     return Value(make(op, *nodes))
 
 
+def alike(a: object, b: object) -> Value:
+    """Choose between two ways to write a formula: b where only its slope along x is wanted.
+
+    It is what the formula returns: b need not have the value of a.
+    """
+    tracing = _tracing.get() or _Tracing(along_input=False)
+    tracing.chosen = Value(as_value(b if tracing.along_input else a).node)
+    return tracing.chosen
+
+
 def trace(
-    formula: Callable[..., object], name: str, arguments: Mapping[str, object], onto: Grid
+    formula: Callable[..., object],
+    name: str,
+    arguments: Mapping[str, object],
+    onto: Grid,
+    along_input: bool = False,
 ) -> Graph:
     """Run a formula on stand-ins and return the simplified, verified graph of its result.
 
@@ -246,12 +273,17 @@ def trace(
         name: what the result is called.
         arguments: a :class:`Value` for each value, anything for arguments known beforehand.
         onto: the grid of the result.
+        along_input: whether nothing but the slope along x is wanted.
 
     Raises:
         TraceError: if the formula does what cannot be traced; it names the line.
     """
+    tracing = _Tracing(along_input)
+    before = _tracing.set(tracing)
     try:
         result = as_value(formula(**arguments))
+        if tracing.chosen is not None and tracing.chosen is not result:
+            raise TraceError("alike(a, b) is what a formula returns, and nothing else.")
         if result.node.grid & Grid.RANK:
             elementwise("add", result, 0)
         if result.node.mask:
@@ -265,6 +297,8 @@ def trace(
         raise TraceError("the formula calls itself without end.") from error
     except Exception as error:
         raise _located(error, formula) from error
+    finally:
+        _tracing.reset(before)
     graph = simplify(Graph((Output(name, result.node, onto),)))
     verify(graph)
     _check_ranks(graph, formula)

@@ -42,7 +42,7 @@ import math
 from typing import Any
 
 from flexpool.declare import Param, operator
-from flexpool.math import exp, log, where
+from flexpool.math import alike, exp, log, where
 
 # Taylor coefficients of (e^z - 1) / z, and of artanh(v) / v by the powers of v^2. Where |z| is
 # below 0.2, |v| is below 0.11, and what is left out is below the last digit of a double.
@@ -54,16 +54,21 @@ def _series(coefficients: tuple[float, ...], z: Any) -> Any:
     return functools.reduce(lambda value, c: value * z + c, reversed(coefficients))
 
 
+def _top(x: Any, r: Any) -> Any:
+    return where(r < 0, x.min(), x.max()).detach()
+
+
 def log_mean_exp(x: Any, r: Any) -> Any:
     """Give the formula for values of a window other than the input's own."""
-    top = where(r < 0, x.min(), x.max()).detach()
+    top = _top(x, r)
     d = x - top
     near = ~(abs(r) * (x.max() - x.min()) >= 0.2)  # of an empty window too
     sharp = where(near, where(r < 0, -1, 1), r)
     smooth = where(near, d, 0)
     growth = (smooth * _series(_GROWTH, r * smooth)).mean()  # of (e^(r d) - 1) / r
-    v = r * growth / (2 + r * growth)
-    close = 2 * growth / (2 + r * growth) * _series(_ARTANH, v * v)  # ln(1 + r growth) / r
+    half = growth / (2 + r * growth)
+    v = r * half
+    close = 2 * half * _series(_ARTANH, v * v)  # ln(1 + r growth) / r
     return top + where(near, close, log(exp(sharp * d).mean()) / sharp)
 
 
@@ -75,4 +80,7 @@ def log_mean_exp(x: Any, r: Any) -> Any:
     limits={"r=0": "avg", "r=1e-12": "avg", "r=1e9": "max", "r=-1e9": "min"},
 )
 def lse(x, r=Param(1.0)):
-    return log_mean_exp(x, r)
+    # The slope along x is a share of exponentials, which has its digits for every r but 0.
+    some = where(r == 0, 1, r)
+    slope = where(r == 0, x.mean(), log(exp(some * (x - _top(x, r))).mean()) / some)
+    return alike(log_mean_exp(x, r), slope)
