@@ -20,8 +20,8 @@ def is_written_twice(operator):
 
 
 NAMES = [name for name, operator in operators().items() if is_written_twice(operator)]
-NEAR_ZERO = [{"r": r} for r in (1e-12, -1e-3, 0.1)]
-CASES = [("lse", given) for given in [*SETTINGS["lse"], *NEAR_ZERO]]
+OTHERS = [{"r": r} for r in (1e-12, -1e-3, 0.1, -300.0)]  # near 0, and far below
+CASES = [("lse", given) for given in [*SETTINGS["lse"], *OTHERS]]
 
 
 def test_all_are_listed():
