@@ -361,7 +361,7 @@ class Operator:
         Raises:
             TraceError: if the formula cannot be traced.
         """
-        return self._traced(options)
+        return self._written(options, {})
 
     def gradient(
         self, wanted: tuple[str, ...], numbers: Mapping[str, float] | None = None, **options: Any
@@ -374,21 +374,23 @@ class Operator:
             options: values of its options.
         """
         grids = {name: argument.grid for name, argument in self.values.items()}
-        graph = self._traced(options, along_input=wanted == ("x",))
         return _differentiated(
-            _substituted(graph, tuple(sorted((numbers or {}).items()))),
+            self._written(options, numbers or {}, along_input=wanted == ("x",)),
             tuple((n, {"x": Grid.ELEMENT, **grids}[n]) for n in wanted),
         )
 
     def with_numbers(self, numbers: Mapping[str, float], **options: Any) -> Graph:
         """Give the graph in which some arguments are numbers."""
-        return _substituted(self.graph(**options), tuple(sorted(numbers.items())))
+        return self._written(options, numbers)
 
-    def _traced(self, options: Mapping[str, Any], along_input: bool = False) -> Graph:
+    def _written(
+        self, options: Mapping[str, Any], numbers: Mapping[str, float], along_input: bool = False
+    ) -> Graph:
         chosen = {name: option.default for name, option in self.options.items()}
         chosen |= {n: v for n, v in self.bound.items() if n in chosen} | dict(options)
         known = tuple(self.values.items()), tuple(sorted(chosen.items()))
-        return _traced(self.formula, *known, along_input)
+        traced = _traced(self.formula, *known, along_input)
+        return _substituted(traced, tuple(sorted(numbers.items())))
 
     def __deepcopy__(self, memo: object) -> Operator:
         return self  # nothing in it can change
