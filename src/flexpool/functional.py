@@ -41,6 +41,9 @@ __all__ = [
     "pool_backward",
 ]
 
+# Who is asked first, once it is loaded: an import statement takes a tenth of a small call.
+_QUICK = "flexpool.torch_quick"
+
 
 def pool(
     x: Any,
@@ -99,9 +102,10 @@ def pool(
         >>> pool(np.array([[[1.0, 2.0, 5.0, 3.0]]]), lambda x: x.max() - x.min(), 2)
         array([[[1., 2.]]])
     """
+    quick = sys.modules.get(_QUICK)
     where = (kernel_size, stride, padding, dilation, ceil_mode)
-    if axes is None and seed is None and _may_be_quick(x):
-        y = _torch_quick().sliding(x, operator, dimensions, backend, parameters, *where)
+    if quick is not None and axes is None and seed is None:
+        y = quick.sliding(x, operator, dimensions, backend, where, parameters)
         if y is not None:
             return y
     with called("pool"):
@@ -136,8 +140,9 @@ def adaptive_pool(
         >>> adaptive_pool(np.array([[[1.0, 2.0, 5.0, 3.0]]]), "max", 1)
         array([[[5.]]])
     """
-    if axes is None and seed is None and _may_be_quick(x):
-        y = _torch_quick().adaptive(x, operator, dimensions, backend, parameters, output_size)
+    quick = sys.modules.get(_QUICK)
+    if quick is not None and axes is None and seed is None:
+        y = quick.adaptive(x, operator, dimensions, backend, output_size, parameters)
         if y is not None:
             return y
     with called("adaptive_pool"):
@@ -169,8 +174,9 @@ def global_pool(
         >>> global_pool(np.array([[[1.0, 2.0, 5.0, 4.0]]]), "avg")
         array([[[3.]]])
     """
-    if axes is None and seed is None and _may_be_quick(x):
-        y = _torch_quick().adaptive(x, operator, dimensions, backend, parameters, 1)
+    quick = sys.modules.get(_QUICK)
+    if quick is not None and axes is None and seed is None:
+        y = quick.adaptive(x, operator, dimensions, backend, 1, parameters)
         if y is not None:
             return y
     with called("global_pool"):
@@ -307,9 +313,10 @@ def apply_with_indices(
 
 
 def _pool_with_indices(x: Any, spec: str) -> tuple[Any, Any]:
+    quick = sys.modules.get(_QUICK)
     found: tuple[Any, Any] | None = None
-    if _may_be_quick(x):
-        found = _torch_quick().pool_with_indices(x, spec)
+    if quick is not None:
+        found = quick.pool_with_indices(x, spec)
     if found is None:
         found = _library_of(x).pool_with_indices(x, spec)
     return found
@@ -502,22 +509,6 @@ def _sliding(
     return ops.pool(x, spec, arrays, seed)
 
 
-def _may_be_quick(x: object) -> bool:
-    """Tell whether something is a tensor and nothing more, and no program is being compiled."""
-    torch = sys.modules.get("torch")
-    return (
-        torch is not None and type(x) is torch.Tensor and not torch.compiler.is_dynamo_compiling()
-    )
-
-
-@functools.cache
-def _torch_quick() -> Any:
-    """Load what is asked; an import statement takes a tenth of a small call."""
-    from flexpool import torch_quick
-
-    return torch_quick
-
-
 def _adaptive(
     x: Any,
     operator: Any,
@@ -554,7 +545,7 @@ def _library_of(x: object) -> Any:
     if isinstance(x, np.ndarray):
         return numpy_ops
     if _is_tensor(x):
-        from flexpool import torch_calls
+        from flexpool import torch_calls, torch_quick  # noqa: F401 - asked from the next call on
 
         return torch_calls
     raise DtypeError(expected("x", "to be a NumPy array or a PyTorch tensor", x))
@@ -627,9 +618,10 @@ def function_of(name: str) -> Callable[..., Any]:
         return_indices: bool = False,
         **parameters: Any,
     ) -> Any:
+        quick = sys.modules.get(_QUICK)
         where = (kernel_size, stride, padding, dilation, ceil_mode)
-        if axes is None and seed is None and not return_indices and _may_be_quick(x):
-            y = _torch_quick().sliding(x, operator, dimensions, backend, parameters, *where)
+        if quick is not None and axes is None and seed is None and not return_indices:
+            y = quick.sliding(x, operator, dimensions, backend, where, parameters)
             if y is not None:
                 return y
         with called(own):

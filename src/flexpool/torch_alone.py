@@ -117,11 +117,14 @@ def _runner(
 
         return run
 
-    def run_quickly(*tensors: Tensor) -> Tensor:
+    def run_on_one(x: Tensor) -> Tensor:
+        return torch.from_numpy(quick(x.detach().numpy() if x.requires_grad else x.numpy()))
+
+    def run_on_more(*tensors: Tensor) -> Tensor:
         arrays = [(t.detach() if t.requires_grad else t).numpy() for t in tensors]
         return torch.from_numpy(quick(*arrays))
 
-    return run_quickly
+    return run_on_one if len(read) == 1 else run_on_more
 
 
 class _Pool(torch.autograd.Function):

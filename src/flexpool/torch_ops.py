@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 # Looked up once: finding an attribute of an attribute of a module takes as long as the answer.
-_tracing = torch._C._get_tracing_state
+_tracing = torch._C._is_tracing
 _transforming = torch._C._are_functorch_transforms_active
 _dispatching = torch._C._len_torch_dispatch_stack
 _overriding = torch._C._len_torch_function_stack
@@ -125,7 +125,7 @@ def is_unwatched() -> bool:
     """Tell whether no tracer, transform, mode or profiler is at work."""
     return not (
         torch.compiler.is_compiling()
-        or _tracing() is not None
+        or _tracing()
         or _transforming()
         or _dispatching()
         or _overriding()

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from flexpool import calls, torch_alone, torch_small
@@ -18,6 +19,8 @@ from flexpool.declare import Operator, as_operator, operators
 from flexpool.errors import FlexpoolError
 
 __all__ = ["Quick", "adaptive", "pool_with_indices", "quick", "sliding"]
+
+_is_compiling = torch.compiler.is_dynamo_compiling
 
 # Pools a tensor alone; None where whoever asked has to take the general way. Nothing is being
 # compiled.
@@ -42,46 +45,63 @@ def quick(
 
 
 def sliding(
-    x: Tensor,
+    x: object,
     operator: object,
     dimensions: int | None,
     backend: str,
+    where: tuple[Any, ...],
     parameters: dict[str, Any],
-    *where: Any,
 ) -> Tensor | None:
     """Pool with a sliding window, given as to a function; None for all but plain quick calls.
 
-    Nothing is being compiled. What is wrong with a call is said by whoever is asked next.
+    What is wrong with a call is said by whoever is asked next.
     """
-    if parameters and _has_arrays(parameters):
+    if type(x) is not Tensor or _is_compiling():
         return None
     try:
-        found = _sliding(operator, x.ndim, dimensions, backend, *where, **parameters)
-        return None if found is None else found(x)
+        if parameters:
+            pool = _with(parameters, _sliding, operator, x.ndim, dimensions, backend, *where)
+        else:
+            pool = _sliding(operator, x.ndim, dimensions, backend, *where)
+        return None if pool is None else pool(x)
     except (FlexpoolError, TypeError):
         return None
 
 
 def adaptive(
-    x: Tensor,
+    x: object,
     operator: object,
     dimensions: int | None,
     backend: str,
-    parameters: dict[str, Any],
     output_size: Any,
+    parameters: dict[str, Any],
 ) -> Tensor | None:
     """Pool with an adaptive window alike."""
-    if parameters and _has_arrays(parameters):
+    if type(x) is not Tensor or _is_compiling():
         return None
     try:
-        found = _adaptive(operator, x.ndim, dimensions, backend, output_size, **parameters)
-        return None if found is None else found(x)
+        if parameters:
+            pool = _with(parameters, _adaptive, operator, x.ndim, dimensions, backend, output_size)
+        else:
+            pool = _adaptive(operator, x.ndim, dimensions, backend, output_size)
+        return None if pool is None else pool(x)
     except (FlexpoolError, TypeError):
         return None
 
 
-def pool_with_indices(x: Tensor, spec: str) -> tuple[Tensor, Tensor] | None:
+def _with(
+    parameters: dict[str, Any], find: Callable[..., Quick | None], *about: Any
+) -> Quick | None:
+    """Look a call up that brings arguments of its operator; but arrays would be compared."""
+    if any(hasattr(value, "shape") for value in parameters.values()):
+        return None
+    return find(*about, **parameters)
+
+
+def pool_with_indices(x: object, spec: str) -> tuple[Tensor, Tensor] | None:
     """Leave a small contiguous tensor to PyTorch where that finds the same places sooner."""
+    if type(x) is not Tensor or _is_compiling():
+        return None
     theirs = _with_indices(spec)
     if theirs is None or not theirs.is_sooner(x) or not x.is_contiguous():
         return None
@@ -98,11 +118,6 @@ def _with_indices(spec: str) -> torch_small.Theirs | None:
     if call.backend != "auto" or call.operator is not operators()["max"]:
         return None
     return torch_small.by_torch("max with indices", call.window, ())
-
-
-def _has_arrays(parameters: dict[str, Any]) -> bool:
-    """Tell whether there are arrays, which would be compared if they were looked up."""
-    return any(hasattr(value, "shape") for value in parameters.values())
 
 
 @functools.lru_cache(maxsize=4096, typed=True)

@@ -44,7 +44,7 @@ _SAME_ORDER = 32
 
 _MOST_KNOWN = 64  # kinds of calls of which is remembered who computes them
 
-_tracing = torch._C._get_tracing_state  # what is traced must do for larger inputs too
+_tracing = torch._C._is_tracing  # what is traced must do for larger inputs too
 
 _DTYPES = (torch.float32, torch.float64)
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
@@ -123,8 +123,9 @@ class Theirs:
         size, stride, padding = (*arguments, 0)[:3] if sliding else (arguments[0], None, None)
 
         def pool(x: Tensor) -> Tensor | None:
-            usual = type(x) is Tensor and x.dtype in _DTYPES and _tracing() is None
-            if not (usual and 0 < x.numel() <= FEW) and not is_sooner(x):
+            elements = x.numel() if type(x) is Tensor and x.dtype in _DTYPES else None
+            # Of a tensor that is being traced it is no int: to ask the tracer takes longer.
+            if not (type(elements) is int and 0 < elements <= FEW) and not is_sooner(x):
                 return ours(x)
             try:
                 y: Tensor
@@ -142,7 +143,7 @@ class Theirs:
 
     def is_sooner(self, x: Any) -> bool:
         """Tell whether an input is a plain small tensor that PyTorch pools sooner, and equally."""
-        if type(x) is not Tensor or _tracing() is not None:
+        if type(x) is not Tensor or _tracing():
             return False
         if x.dtype not in _DTYPES and not self._is_equal_in(x):
             return False

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 import torch.nn.functional as F  # noqa: F401 - torch.jit.script looks it up here
 from torch import Tensor, nn
 
@@ -18,6 +19,9 @@ from flexpool.drop_in import rules
 from flexpool.drop_in.functions import FUNCTIONS, of_module
 
 __all__ = ["FASTER", "NAMES", "PLAIN"]
+
+_TYPES = rules.TYPES
+_is_compiling = torch.compiler.is_dynamo_compiling
 
 # What the function of PyTorch's is called with, after the input.
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
@@ -48,7 +52,10 @@ def _made(name: str) -> type[nn.Module]:
     # torch.jit.script reads the source of what is wrapped, PyTorch's own.
     @functools.wraps(base.forward)
     def forward(self: nn.Module, input: Tensor) -> Any:
-        if not rules.takes(input):
+        # The rules' first questions: a call of a function is a twentieth of a small input's time.
+        elements = None if _is_compiling() or type(input) not in _TYPES else input.numel()
+        few = type(elements) is not int or elements < rules.LEAST_ELEMENTS
+        if few or not rules.takes(input):
             return pooled_by_torch(self, input)
         asked = with_indices if getattr(self, "return_indices", False) else plain
         instead = asked(input, *[getattr(self, name) for name in arguments])

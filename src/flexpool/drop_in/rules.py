@@ -19,7 +19,7 @@ TYPES = (Tensor, torch.nn.Parameter)
 _DTYPES = (torch.float32, torch.float64, *HALVES)
 
 _is_compiling = torch.compiler.is_dynamo_compiling
-_tracing = torch._C._get_tracing_state
+_tracing = torch._C._is_tracing
 
 # A call on fewer elements is left at once, so that it costs next to nothing to have asked.
 LEAST_ELEMENTS = 16_384
@@ -31,7 +31,7 @@ def takes(x: Any) -> bool:
     Subclasses of tensors, transforms, tracing and compiling have rules of their own: they see
     PyTorch's operators, as they would without flexpool.
     """
-    if type(x) not in TYPES or _is_compiling() or _tracing() is not None:
+    if type(x) not in TYPES or _is_compiling() or _tracing():
         return False
     return (
         x.numel() >= LEAST_ELEMENTS

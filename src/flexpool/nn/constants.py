@@ -21,7 +21,7 @@ def is_traced() -> bool:
     """Tell whether somebody records or replaces operations, so that no result may be kept."""
     return bool(
         torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
+        or torch._C._is_tracing()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
     )
