@@ -174,9 +174,20 @@ class Rows:
         return f"({', '.join(['p', *(f'o{d}' for d in range(self.last)), at])})"
 
     def write_count_rows(self, at: str) -> None:
-        """Write where the counts of a row begin."""
+        """Write where the counts of a row begin, and what all of them are multiplied by.
+
+        Read for each window, integers of 64 bits would let a vector serve half as many.
+        """
         for stem in self._counts():
+            kind = stem.removesuffix("_count")
             self.writer.line(f"{stem}_r = row({stem}, ({at},))")
+            each = [
+                f"padded_{d}[o{d}]" if kind == "padded" else f"stop_{d}[o{d}] - first_{d}[o{d}]"
+                for d in range(self.last)
+            ]
+            if each:
+                product = " * ".join(f"F({count})" for count in each)
+                self.writer.line(f"{kind}_in_rows = {product}")
 
     def _write_pointers(self) -> None:
         """Write where the piece lies in every array that is read."""
@@ -282,11 +293,8 @@ class Rows:
     def _count(self, padding: bool) -> str:
         if self.shape.inside and not padding:
             return f"F({self.positions})"
-        each = [
-            f"F(padded_{d}[o{d}])" if padding else f"F(stop_{d}[o{d}] - first_{d}[o{d}])"
-            for d in range(self.last)
-        ]
-        return " * ".join([*each, f"{'padded' if padding else 'present'}_count_r[j]"])
+        kind = "padded" if padding else "present"
+        return f"{kind}_in_rows * {kind}_count_r[j]" if self.last else f"{kind}_count_r[j]"
 
     # Results.
 
