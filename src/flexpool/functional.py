@@ -23,6 +23,7 @@ from flexpool.declare import OnInput, OnOutput, Operator, Random, as_operator, o
 from flexpool.errors import (
     ArgumentError,
     DtypeError,
+    FlexpoolError,
     ShapeError,
     called,
     expected,
@@ -43,6 +44,7 @@ __all__ = [
 
 # Who is asked first, once it is loaded: an import statement takes a tenth of a small call.
 _QUICK = "flexpool.torch_quick"
+_NONE = (None,) * 8
 
 
 def pool(
@@ -603,13 +605,9 @@ def function_of(name: str) -> Callable[..., Any]:
     is_random = any(isinstance(a, Random) for a in operator.arguments.values())
     with_indices = name == "max"
 
-    def function(
+    def general(
         x: Any,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        ceil_mode: bool = False,
+        where: tuple[Any, ...],
         *,
         dimensions: int | None = None,
         axes: tuple[int, ...] | None = None,
@@ -619,7 +617,6 @@ def function_of(name: str) -> Callable[..., Any]:
         **parameters: Any,
     ) -> Any:
         quick = sys.modules.get(_QUICK)
-        where = (kernel_size, stride, padding, dilation, ceil_mode)
         if quick is not None and axes is None and seed is None and not return_indices:
             y = quick.sliding(x, operator, dimensions, backend, where, parameters)
             if y is not None:
@@ -630,6 +627,42 @@ def function_of(name: str) -> Callable[..., Any]:
             return _sliding_over(
                 x, operator, where, dimensions, axes, seed, backend, parameters, return_indices
             )
+
+    def function(
+        x: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        **more: Any,
+    ) -> Any:
+        quick = sys.modules.get(_QUICK)
+        if quick is None or more or quick.is_compiling():
+            return general(x, (kernel_size, stride, padding, dilation, ceil_mode), **more)
+        # To look up who pools takes as long as PyTorch's pooling of a small tensor. What equals an
+        # argument is not it: padding=False is an error.
+        kind, axes, size, step, amount, distance, mode, pool = quick.RECENT.get(own, _NONE)
+        if (
+            type(x) is kind
+            and kernel_size is size
+            and stride is step
+            and padding is amount
+            and dilation is distance
+            and ceil_mode is mode
+            and x.ndim == axes
+        ):
+            try:
+                y = pool(x)
+            except FlexpoolError:  # general() words it, with the function's name
+                y = None
+            if y is not None:
+                return y
+        where = (kernel_size, stride, padding, dilation, ceil_mode)
+        pool = quick.alone(x, operator, where)
+        if pool is not None:
+            quick.RECENT[own] = (type(x), x.ndim, *where, pool)
+        return general(x, where)
 
     function.__name__ = function.__qualname__ = own
     function.__module__ = "flexpool"

@@ -16,23 +16,33 @@ from torch import Tensor
 
 from flexpool import torch_autograd, torch_batching, torch_ops  # noqa: F401 - registers
 from flexpool.calls import Call, Plan, call_of
+from flexpool.torch_ops import is_unwatched
 
-__all__ = ["pool"]
+__all__ = ["pooling"]
 
 _Run = Callable[..., Tensor]
+_STRIDED = torch.strided
 
 
-def pool(x: Tensor, spec: str) -> Tensor | None:
-    """Run a call; None where it is not that usual. Nothing is being compiled."""
-    if not torch_ops.is_unwatched() or not _is_usual(x):
-        return None
-    way = _way(spec, x.shape, x.dtype)
-    if way is None:
-        return None
-    if x.requires_grad and torch.is_grad_enabled():
-        y: Tensor = _Pool.apply(x, way)  # type: ignore[no-untyped-call]
-        return y
-    return way.forward(x)
+@functools.lru_cache(maxsize=4096)
+def pooling(spec: str) -> Callable[[Tensor], Tensor | None]:
+    """Make what runs a call on a tensor; it gives None where the call is not that usual.
+
+    While it runs, nothing is being compiled.
+    """
+
+    def pool(x: Tensor) -> Tensor | None:
+        if not is_unwatched() or not _is_usual(x):
+            return None
+        way = _way(spec, x.shape, x.dtype)
+        if way is None:
+            return None
+        if x.requires_grad and torch.is_grad_enabled():
+            y: Tensor = _Pool.apply(x, way)  # type: ignore[no-untyped-call]
+            return y
+        return way.forward(x)
+
+    return pool
 
 
 def _is_usual(x: Tensor) -> bool:
@@ -40,7 +50,7 @@ def _is_usual(x: Tensor) -> bool:
     return (
         type(x) is Tensor
         and x.is_cpu
-        and x.layout is torch.strided
+        and x.layout is _STRIDED
         and x.is_contiguous()
         and not x.is_neg()
     )
@@ -138,7 +148,7 @@ class _Pool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Any:
         way, leaves = ctx.way, ctx.saved_tensors
-        usual = not torch.is_grad_enabled() and torch_ops.is_unwatched()
+        usual = not torch.is_grad_enabled() and is_unwatched()
         usual = usual and not torch._C._functorch.is_legacy_batchedtensor(grad_y)
         if usual and grad_y.dtype == way.dtype:
             grad_y = grad_y.contiguous()

@@ -29,7 +29,7 @@ _WHOLE = (
 def pool(x: Tensor, spec: str, arrays: Mapping[str, Any], seed: Any) -> Tensor:
     """Run a call."""
     if not arrays and seed is None and not torch.compiler.is_compiling():
-        alone = torch_alone.pool(x, spec)
+        alone = torch_alone.pooling(spec)(x)
         if alone is not None:
             return alone
     known = calls.facts(spec)

@@ -18,9 +18,22 @@ from flexpool.backends.task import AnyWindow
 from flexpool.declare import Operator, as_operator, operators
 from flexpool.errors import FlexpoolError
 
-__all__ = ["Quick", "adaptive", "pool_with_indices", "quick", "sliding"]
+__all__ = [
+    "RECENT",
+    "Quick",
+    "adaptive",
+    "alone",
+    "is_compiling",
+    "pool_with_indices",
+    "quick",
+    "sliding",
+]
 
-_is_compiling = torch.compiler.is_dynamo_compiling
+is_compiling = torch.compiler.is_dynamo_compiling
+
+# By function: the type and number of axes of the last tensor that came with a window alone, that
+# window as it was given, and what pools such tensors.
+RECENT: dict[str, tuple[Any, ...]] = {}
 
 # Pools a tensor alone; None where whoever asked has to take the general way. Nothing is being
 # compiled.
@@ -56,7 +69,7 @@ def sliding(
 
     What is wrong with a call is said by whoever is asked next.
     """
-    if type(x) is not Tensor or _is_compiling():
+    if type(x) is not Tensor or is_compiling():
         return None
     try:
         if parameters:
@@ -64,6 +77,19 @@ def sliding(
         else:
             pool = _sliding(operator, x.ndim, dimensions, backend, *where)
         return None if pool is None else pool(x)
+    except (FlexpoolError, TypeError):
+        return None
+
+
+def alone(x: object, operator: Operator, where: tuple[Any, ...]) -> Quick | None:
+    """Find what pools tensors such as this one with a sliding window, and nothing else given.
+
+    It returns None, too, where something is wrong. Nothing is being compiled.
+    """
+    if type(x) is not Tensor:
+        return None
+    try:
+        return _sliding(operator, x.ndim, None, "auto", *where)
     except (FlexpoolError, TypeError):
         return None
 
@@ -77,7 +103,7 @@ def adaptive(
     parameters: dict[str, Any],
 ) -> Tensor | None:
     """Pool with an adaptive window alike."""
-    if type(x) is not Tensor or _is_compiling():
+    if type(x) is not Tensor or is_compiling():
         return None
     try:
         if parameters:
@@ -100,7 +126,7 @@ def _with(
 
 def pool_with_indices(x: object, spec: str) -> tuple[Tensor, Tensor] | None:
     """Leave a small contiguous tensor to PyTorch where that finds the same places sooner."""
-    if type(x) is not Tensor or _is_compiling():
+    if type(x) is not Tensor or is_compiling():
         return None
     theirs = _with_indices(spec)
     if theirs is None or not theirs.is_sooner(x) or not x.is_contiguous():
@@ -149,7 +175,7 @@ def _of_spec(operator: Operator, spec: str) -> Quick | None:
     call = calls.call_of(spec)
     if calls.bound_arrays(operator):
         return None
-    ours = functools.partial(torch_alone.pool, spec=spec)
+    ours = torch_alone.pooling(spec)
     if call.backend != "auto" or operators().get(operator.name) is not operator:
         return ours
     theirs = torch_small.by_torch(operator.name, call.window, tuple(call.options.items()))

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 import flexpool
 from flexpool import sooner
@@ -383,6 +384,102 @@ def test_many_threads_at_once():
 def test_small_calls_are_torchs(taken):
     flexpool.accelerate(model())(large(1, 3, 20, 20))
     assert not taken
+
+
+SMALL = (2, 3, 9, 9)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("family", "given"),
+    [
+        ("Max", {"kernel_size": 2}),
+        ("Max", {"kernel_size": 3, "stride": 2, "padding": 1, "dilation": 2, "ceil_mode": True}),
+        ("Max", {"kernel_size": 2, "return_indices": True}),
+        ("Avg", {"kernel_size": 2}),
+        ("Avg", {"kernel_size": 4, "stride": 3, "padding": 1, "ceil_mode": True}),
+        ("Avg", {"kernel_size": 3, "padding": 1, "count_include_pad": False}),
+        ("Avg", {"kernel_size": 2, "divisor_override": 3}),
+    ],
+)
+def test_small_calls_say_all_that_the_module_says(dimensions, family, given):
+    if dimensions == 1:
+        given = {name: value for name, value in given.items() if name != "divisor_override"}
+    theirs = getattr(nn, f"{family}Pool{dimensions}d")(**given)
+    ours = flexpool.accelerate(theirs, inplace=False)
+    x = large(*SMALL[:2], *[9] * dimensions)
+    for _ in range(2):
+        for a, b in zip(
+            *[m(x) if "return_indices" in given else [m(x)] for m in (ours, theirs)], strict=True
+        ):
+            assert torch.equal(a, b)
+
+
+def test_what_is_set_after_a_small_call_counts():
+    pool, x = flexpool.accelerate(nn.MaxPool2d(2)), large(*SMALL)
+    for name, value in (("stride", 1), ("padding", 1), ("stride", None), ("return_indices", True)):
+        pool(x)
+        setattr(pool, name, value)
+        theirs = nn.MaxPool2d(2)
+        vars(theirs).update({n: getattr(pool, n) for n in vars(theirs) if hasattr(pool, n)})
+        found, wanted = pool(x), theirs(x)
+        pairs = zip(found, wanted, strict=True) if value is True else [(found, wanted)]
+        assert all(torch.equal(a, b) for a, b in pairs)
+    pool.return_indices = False
+    pool(x)
+    plain = flexpool.decelerate(pool)
+    plain.stride = 3
+    again = flexpool.accelerate(plain)
+    assert torch.equal(again(x), F.max_pool2d(x, 2, 3, 1))
+    copied = copy.deepcopy(again)
+    copied.stride = 2
+    assert torch.equal(again(x), F.max_pool2d(x, 2, 3, 1))
+    assert torch.equal(copied(x), F.max_pool2d(x, 2, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("module", "wrong"),
+    [
+        (nn.MaxPool2d, {"padding": False}),
+        (nn.AvgPool2d, {"padding": 5}),
+        (nn.AvgPool2d, {"kernel_size": "2"}),
+        (nn.MaxPool2d, {"kernel_size": 20}),
+    ],
+)
+def test_errors_of_small_calls_are_torchs(module, wrong):
+    texts = []
+    for pool in (module(**{"kernel_size": 2, **wrong}), module(**{"kernel_size": 2, **wrong})):
+        ours = flexpool.accelerate(pool) if texts else pool
+        try:
+            ours(large(*SMALL))
+            texts.append("")
+        except (TypeError, RuntimeError) as error:
+            texts.append(str(error).splitlines()[0])
+    assert texts[0] == texts[1]
+
+
+class Heard(TorchFunctionMode):
+    """A mode that notes which functions it is told of."""
+
+    def __init__(self):
+        super().__init__()
+        self.functions = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.functions.append(func)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("module", [nn.MaxPool2d, nn.AvgPool2d, nn.MaxPool1d])
+def test_modes_of_functions_are_told_of_small_calls_as_outside(module):
+    x = large(*SMALL) if module is not nn.MaxPool1d else large(*SMALL[:3])
+    heard = []
+    for pool in (module(2), flexpool.accelerate(module(2))):
+        pool(x)
+        with Heard() as mode:
+            pool(x)
+        heard.append([f for f in mode.functions if "pool" in getattr(f, "__name__", "")])
+    assert heard[0] == heard[1] != []
 
 
 def test_rules_ask_for_more_work_where_there_are_more_threads(taken, monkeypatch):

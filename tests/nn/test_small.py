@@ -1,6 +1,7 @@
 """Small inputs are left to PyTorch where it computes the same, and nothing else is."""
 
 import copy
+import itertools
 import pickle
 
 import pytest
@@ -41,7 +42,9 @@ def handed(monkeypatch):
     )
     for function in cached:
         function.cache_clear()
+    torch_quick.RECENT.clear()
     yield calls
+    torch_quick.RECENT.clear()
     for function in cached:
         function.cache_clear()
 
@@ -354,7 +357,8 @@ def test_functions_leave_small_tensors_too(handed, call, who):
 )
 def test_what_equals_an_argument_is_not_taken_for_it(first, then):
     x = torch.zeros(1, 1, 4, 4)
-    flexpool.max_pool(x, **first)
+    for _ in range(2):
+        flexpool.max_pool(x, **first)
     with pytest.raises(ArgumentError, match=r"^max_pool: expected"):
         flexpool.max_pool(x, **then)
 
@@ -364,3 +368,51 @@ def test_refused_small_or_not():
         flexpool.avg_pool(torch.zeros(1, 1, 4, 4), 2, p=3)
     with pytest.raises(ShapeError, match="max_pool: expected"):
         flexpool.max_pool(torch.zeros(1, 1, 4, 4), 9)
+
+
+def test_a_call_like_the_last_in_all_but_one_thing_is_another():
+    x = torch.arange(48.0).sin().view(1, 3, 4, 4)
+    calls = [
+        lambda x, **k: flexpool.avg_pool(x, 2, **k),
+        lambda x, **k: flexpool.avg_pool(x, 3, **k),
+        lambda x, **k: flexpool.avg_pool(x, 2, 1, **k),
+        lambda x, **k: flexpool.avg_pool(x, 2, None, 1, **k),
+        lambda x, **k: flexpool.avg_pool(x, 2, None, 0, 2, **k),
+        lambda x, **k: flexpool.avg_pool(x, 3, 2, 0, 1, True, **k),
+        lambda x, **k: flexpool.avg_pool(x, 2, padding=1, count_include_pad=False, **k),
+        lambda x, **k: flexpool.avg_pool(x[0], 2, **k),  # one dimension
+        lambda x, **k: flexpool.avg_pool(x.double(), 2, **k),
+        lambda x, **k: flexpool.avg_pool(x[..., ::2], 2, **k),
+        lambda x, **k: torch.from_numpy(flexpool.avg_pool(x.numpy(), 2)),
+        lambda x, **k: flexpool.max_pool(x, 2, **k),
+        lambda x, **k: flexpool.soft_pool(x, 2, **k),
+        lambda x, **k: flexpool.max_pool(x, 2, return_indices=True, **k)[1],
+    ]
+    wanted = [call(x, backend="eager") for call in calls]
+    for one, other in itertools.product(range(len(calls)), repeat=2):
+        for which in (one, other, other):
+            torch.testing.assert_close(calls[which](x), wanted[which], rtol=1e-5, atol=1e-6)
+
+
+def test_errors_name_the_function_after_a_call_that_went_well():
+    flexpool.max_pool(torch.zeros(1, 1, 9, 9), 9)
+    for _ in range(2):
+        with pytest.raises(ShapeError, match="^max_pool: expected"):
+            flexpool.max_pool(torch.zeros(1, 1, 4, 4), 9)
+        with pytest.raises(ShapeError, match="^soft_pool: expected"):
+            flexpool.soft_pool(torch.zeros(1, 1, 4, 4), 9)
+        with pytest.raises(DtypeError, match="^max_pool: expected"):
+            flexpool.max_pool([[1.0]], 9)
+
+
+def test_a_program_compiled_after_a_call_holds_flexpools_operator():
+    x, programs = torch.arange(16.0).view(1, 1, 4, 4), []
+
+    def noted(program, _):
+        programs.append(program)
+        return program.forward
+
+    wanted = flexpool.avg_pool(x, 2)
+    compiled = torch.compile(lambda x: flexpool.avg_pool(x, 2), backend=noted, fullgraph=True)
+    assert torch.equal(compiled(x), wanted)
+    assert "flexpool.pool" in str(programs[0].graph)

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["limit", "run"]
+__all__ = ["is_little", "limit", "run"]
 
 # Elements for which it pays to wake one more thread: that takes about 100 microseconds all in all,
 # in which a kernel of plain sums gets through a few hundred thousand.
@@ -69,13 +69,23 @@ def run(work: Callable[[int, int], object], items: int, elements: int) -> None:
     """
     if items <= 0:
         return
-    threads = min(items, elements // GRAIN)
-    if threads > 1:
-        threads = 1 if getattr(_here, "helping", False) else min(threads, limit())
+    threads = 1
+    if not is_little(items, elements) and not getattr(_here, "helping", False):
+        threads = min(items, elements // GRAIN, limit())
     if threads > 1:
         _run_shared(work, items, threads)
     else:
         work(0, items)
+
+
+def is_little(items: int, elements: int) -> bool:
+    """Tell whether work never pays to be shared; then it may as well be called at once.
+
+    Example:
+        >>> is_little(64, elements=1000), is_little(64, elements=10**7)
+        (True, False)
+    """
+    return min(items, elements // GRAIN) <= 1
 
 
 def _run_shared(work: Callable[[int, int], object], items: int, threads: int) -> None:

@@ -1,14 +1,14 @@
 """PyTorch's pooling modules, with flexpool at work inside.
 
-Each is a subclass of PyTorch's and has nothing of its own but ``forward``: a module becomes one, or
-PyTorch's again, by a change of its class, and stays the same object with the same attributes, hooks
-and place in the model.
+Each is a subclass of PyTorch's with a ``forward`` of its own: a module becomes one, or PyTorch's
+again, by a change of its class, and stays the same object with the same attributes, hooks and place
+in the model.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -20,8 +20,8 @@ from flexpool.drop_in.functions import FUNCTIONS, of_module
 
 __all__ = ["FASTER", "NAMES", "PLAIN"]
 
-_TYPES = rules.TYPES
 _is_compiling = torch.compiler.is_dynamo_compiling
+_overriding = torch._C._len_torch_function_stack
 
 # What the function of PyTorch's is called with, after the input.
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
@@ -33,6 +33,33 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 }
 NAMES = tuple(f"{family}{dimensions}d" for family in _ARGUMENTS for dimensions in (1, 2, 3))
 
+# PyTorch's own function in C, where its module calls that with just these arguments, the first five
+# of which tell nearly all. To a maximum's leads more Python than what asks here.
+_IN_C: Mapping[str, Callable[..., Tensor]] = {
+    "MaxPool1d": torch.max_pool1d,
+    "MaxPool2d": torch.max_pool2d,
+    "MaxPool3d": torch.max_pool3d,
+    "AvgPool1d": torch.avg_pool1d,
+    "AvgPool2d": torch._C._nn.avg_pool2d,
+    "AvgPool3d": torch._C._nn.avg_pool3d,
+}
+
+
+def _five(module: nn.Module, names: tuple[str, ...]) -> tuple[Any, ...]:
+    """List what PyTorch's function in C is told after the input; nothing where five do not do."""
+    its = vars(module)
+    if not names or its.get("return_indices") or its.get("divisor_override") is not None:
+        return ()
+    size, stride, *others = (its.get(name) for name in names)
+    five = (size, size if stride is None else stride, *others)
+    return () if None in five else five
+
+
+def _set(self: Any, name: str, value: Any) -> None:
+    """Set an attribute, be it the class; what was made of the others is to be made anew."""
+    self.__dict__.pop("_five", None)
+    nn.Module.__setattr__(self, name, value)
+
 
 def _left_to_torch(*arguments: object) -> None:
     """Answer for a function that flexpool never takes over."""
@@ -40,7 +67,7 @@ def _left_to_torch(*arguments: object) -> None:
 
 def _made(name: str) -> type[nn.Module]:
     base: type[nn.Module] = getattr(nn, name)
-    pooled_by_torch = base.forward
+    pooled_by_torch: Callable[..., Any] = base.forward
     arguments = _ARGUMENTS[name[:-2]]
     if name in ("AvgPool2d", "AvgPool3d"):
         arguments = (*arguments, "divisor_override")
@@ -49,13 +76,25 @@ def _made(name: str) -> type[nn.Module]:
     if "Max" in name:
         with_indices = FUNCTIONS.get(of_module(name, with_indices=True), _left_to_torch)
 
+    in_c: Callable[..., Any] = _IN_C.get(name, pooled_by_torch)
+    is_max = "Max" in name
+    first = arguments[:5] if name in _IN_C else ()
+
     # torch.jit.script reads the source of what is wrapped, PyTorch's own.
     @functools.wraps(base.forward)
-    def forward(self: nn.Module, input: Tensor) -> Any:
-        # The rules' first questions: a call of a function is a twentieth of a small input's time.
-        elements = None if _is_compiling() or type(input) not in _TYPES else input.numel()
-        few = type(elements) is not int or elements < rules.LEAST_ELEMENTS
-        if few or not rules.takes(input):
+    def forward(self: Any, input: Tensor) -> Any:
+        # A small tensor is PyTorch's, and each question costs a twentieth of its time.
+        if type(input) is Tensor and not _is_compiling():
+            elements = input.numel()
+            if type(elements) is int and elements < rules.LEAST_ELEMENTS:
+                five = self._five
+                if five is None:
+                    five = self.__dict__["_five"] = _five(self, first)
+                # A mode is told which function is called: of a maximum the one that is in Python.
+                if five and not (is_max and _overriding()):
+                    size, stride, padding, fourth, fifth = five
+                    return in_c(input, size, stride, padding, fourth, fifth)
+        if not rules.takes(input):
             return pooled_by_torch(self, input)
         asked = with_indices if getattr(self, "return_indices", False) else plain
         instead = asked(input, *[getattr(self, name) for name in arguments])
@@ -66,6 +105,8 @@ def _made(name: str) -> type[nn.Module]:
         "__qualname__": name,
         "__doc__": f"``torch.nn.{name}``, computed by flexpool where that is faster.",
         "forward": forward,
+        "_five": None,
+        "__setattr__": _set,
     }
     return type(name, (base,), contents)
 

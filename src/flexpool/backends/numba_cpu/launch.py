@@ -114,13 +114,18 @@ def prepared(
     images, channels = task.batch
     make = memory.maker((images * channels, *_spread_over(output.onto, inner)), task.dtype)
     whole = task.shape_of(output)
+    kernel, items = launch.kernel, launch.items
+    little = threads.is_little(items, launch.work)
 
     def run(*arrays: Array) -> Array:
         given = arguments.copy()
         for (place, laid), array in zip(onto, arrays, strict=True):
             given[place] = array.reshape(laid)
         result = given[end] = make()
-        launch.start(given)
+        if little:
+            kernel(0, items, *given)
+        else:
+            launch.start(given)
         return result.reshape(whole)
 
     return run
