@@ -18,6 +18,7 @@ from flexpool.backends.numba_cpu.places import has_places
 from flexpool.backends.numba_cpu.plan import Shape, by_rows, shape_of
 from flexpool.backends.numba_cpu.program import Program, program
 from flexpool.backends.numba_cpu.short_rows import has_short_rows
+from flexpool.backends.numba_cpu.small_extremes import has_small_extremes
 from flexpool.backends.numba_cpu.small_planes import has_small_planes
 from flexpool.backends.numba_cpu.tiles import has_tiles
 from flexpool.backends.numba_cpu.whole import SHORT, is_wholesale
@@ -144,7 +145,8 @@ def adds_in_order(task: Task) -> bool:
 def _shape(task: Task, last: bool) -> Shape:
     shape = shape_of(task, last)
     windows = task.geometry.output_shape[-1]
-    small_planes = has_small_planes(task.graph, shape, task.geometry.output_shape)
+    each = (has_small_planes, has_small_extremes)
+    small_planes = any(has(task.graph, shape, task.geometry.output_shape) for has in each)
     return replace(
         shape,
         packed=packs(task.graph, shape, task.batch[1]),

@@ -1,4 +1,7 @@
-"""Code for maxima and minima of planes whose windows overlap, and for their places."""
+"""Code for maxima and minima of planes whose windows overlap, and for their places.
+
+Where rows have few windows, :mod:`.small_extremes` takes less time.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ Each window hands its gradient to one element, whose place is searched for again
 :mod:`.extremes`: nothing is kept from the forward pass. Then, along each row of the input that no
 later window reaches, what is handed to each element is summed: of each window that covers it, its
 gradient where the place is the element's tap there. Windows are added in row-major order.
+:mod:`.small_extremes` does the same for planes whose rows have few windows.
 
 Places wait in rings of as many rows as cover an element, and one more: the sums run a row of
 windows late, as what has just been written in vectors and is read shifted by some numbers would

@@ -20,6 +20,7 @@ from flexpool.backends.numba_cpu.rolled import Rolled
 from flexpool.backends.numba_cpu.rows import Rows
 from flexpool.backends.numba_cpu.separable import Separable, is_separable
 from flexpool.backends.numba_cpu.short_rows import ShortRows
+from flexpool.backends.numba_cpu.small_extremes import SmallExtremes, has_extremes
 from flexpool.backends.numba_cpu.small_planes import SmallPlanes
 from flexpool.backends.numba_cpu.tiles import Tiles
 from flexpool.backends.numba_cpu.whole import Whole
@@ -194,6 +195,9 @@ class _Kernel:
         short_rows.write_rows(self._write_channel_values())
 
     def _write_small_planes(self) -> None:
+        if has_extremes(self.graph, self.shape):
+            SmallExtremes(self.graph, self.shape, self.writer).write()
+            return
         small_planes = SmallPlanes(self.graph, self.shape, self.names, self.writer)
         small_planes.write_begin()
         small_planes.open_planes()
