@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 import flexpool
 from flexpool import sooner
-from flexpool.drop_in import modules, rules
+from flexpool.drop_in import functions, modules, rules
 from flexpool.errors import ArgumentError
 
 OURS = modules.__name__
@@ -480,6 +480,42 @@ def test_modes_of_functions_are_told_of_small_calls_as_outside(module):
             pool(x)
         heard.append([f for f in mode.functions if "pool" in getattr(f, "__name__", "")])
     assert heard[0] == heard[1] != []
+
+
+def test_rules_are_asked_again_where_a_call_differs_from_the_one_they_left(taken):
+    asked, x = [], large(2, 3, 64, 64)
+    pool = flexpool.accelerate(nn.MaxPool2d(2))
+
+    def asks(call):
+        before = len(asked)
+        for _ in range(2):
+            functions._settled.cache_clear()
+            assert torch.equal(call(), F.max_pool2d(x, pool.kernel_size))
+        return len(asked) - before
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sooner, "is_worth", lambda *about: asked.append(about))
+        assert asks(lambda: pool(x)) == 1
+        assert asks(lambda: pool(x)) == 0
+        assert asks(lambda: pool(x.clone().requires_grad_())) == 1
+        assert asks(lambda: pool(x)) == 1
+        assert asks(lambda: pool(x.contiguous(memory_format=torch.channels_last))) == 1
+        with torch.no_grad():
+            assert asks(lambda: pool(x.clone().requires_grad_())) == 1
+            assert asks(lambda: pool(x)) == 0
+        assert asks(lambda: pool(x.double()).float()) == 1
+        assert asks(lambda: pool(x)) == 1
+        torch.set_num_threads(2)
+        try:
+            assert asks(lambda: pool(x)) == 1
+        finally:
+            torch.set_num_threads(1)
+        pool.kernel_size = pool.stride = 3
+        assert asks(lambda: pool(x)) == 1
+    functions._settled.cache_clear()
+    assert not taken
+    assert torch.equal(pool(large()), F.max_pool2d(large(), 3))
+    assert taken == ["max"]
 
 
 def test_rules_ask_for_more_work_where_there_are_more_threads(taken, monkeypatch):

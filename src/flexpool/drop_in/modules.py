@@ -55,9 +55,16 @@ def _five(module: nn.Module, names: tuple[str, ...]) -> tuple[Any, ...]:
     return () if None in five else five
 
 
+def _kind(input: Tensor) -> tuple[Any, ...]:
+    """Give all that the rules ask of an input, and of where it is pooled."""
+    trained = input.requires_grad and torch.is_grad_enabled()
+    return input.shape, input.stride(), input.dtype, trained, torch.get_num_threads()
+
+
 def _set(self: Any, name: str, value: Any) -> None:
     """Set an attribute, be it the class; what was made of the others is to be made anew."""
     self.__dict__.pop("_five", None)
+    self.__dict__.pop("_left", None)
     nn.Module.__setattr__(self, name, value)
 
 
@@ -83,22 +90,29 @@ def _made(name: str) -> type[nn.Module]:
     # torch.jit.script reads the source of what is wrapped, PyTorch's own.
     @functools.wraps(base.forward)
     def forward(self: Any, input: Tensor) -> Any:
-        # A small tensor is PyTorch's, and each question costs a twentieth of its time.
+        # What is left to PyTorch should not wait: each question is a twentieth of a small input's
+        # time, and to ask the rules again would be a tenth of what they leave.
         if type(input) is Tensor and not _is_compiling():
             elements = input.numel()
-            if type(elements) is int and elements < rules.LEAST_ELEMENTS:
+            if type(elements) is not int:
+                return pooled_by_torch(self, input)
+            if elements < rules.LEAST_ELEMENTS or self._left == _kind(input):
                 five = self._five
                 if five is None:
                     five = self.__dict__["_five"] = _five(self, first)
                 # A mode is told which function is called: of a maximum the one that is in Python.
-                if five and not (is_max and _overriding()):
-                    size, stride, padding, fourth, fifth = five
-                    return in_c(input, size, stride, padding, fourth, fifth)
+                if not five or (is_max and _overriding()):
+                    return pooled_by_torch(self, input)
+                size, stride, padding, fourth, fifth = five
+                return in_c(input, size, stride, padding, fourth, fifth)
         if not rules.takes(input):
             return pooled_by_torch(self, input)
         asked = with_indices if getattr(self, "return_indices", False) else plain
         instead = asked(input, *[getattr(self, name) for name in arguments])
-        return pooled_by_torch(self, input) if instead is None else instead()
+        if instead is None:
+            self.__dict__["_left"] = _kind(input)
+            return pooled_by_torch(self, input)
+        return instead()
 
     contents = {
         "__module__": __name__,
@@ -106,6 +120,7 @@ def _made(name: str) -> type[nn.Module]:
         "__doc__": f"``torch.nn.{name}``, computed by flexpool where that is faster.",
         "forward": forward,
         "_five": None,
+        "_left": None,
         "__setattr__": _set,
     }
     return type(name, (base,), contents)

@@ -17,6 +17,7 @@ __all__ = ["LEAST_ELEMENTS", "TYPES", "takes"]
 
 TYPES = (Tensor, torch.nn.Parameter)
 _DTYPES = (torch.float32, torch.float64, *HALVES)
+_STRIDED = torch.strided
 
 _is_compiling = torch.compiler.is_dynamo_compiling
 _tracing = torch._C._is_tracing
@@ -36,8 +37,8 @@ def takes(x: Any) -> bool:
     return (
         x.numel() >= LEAST_ELEMENTS
         and x.dtype in _DTYPES
-        and x.layout == torch.strided
-        and x.device.type == "cpu"
+        and x.layout is _STRIDED
+        and x.is_cpu
         and not x.is_neg()
         and not _is_watched()
     )
