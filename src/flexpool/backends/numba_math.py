@@ -9,7 +9,8 @@ constants that range reduction rests on.
 
 Reference:
     Cody, Waite (1980), Software manual for the elementary functions. Polynomials: exp by its Taylor
-    series on |r| <= ln(2)/2, log by the series of 2 artanh(s), s = (m - 1)/(m + 1).
+    series on |r| <= ln(2)/2, in float32 from its third power on by least squares; log by the series
+    of 2 artanh(s), s = (m - 1)/(m + 1).
 """
 
 from __future__ import annotations
@@ -131,6 +132,16 @@ def _halved(typing: Any, whole: Any, times: Any) -> Any:
 
 
 @_intrinsic
+def _half(typing: Any, whole: Any) -> Any:
+    """Halve an integer that is not negative: fewer processors have vectors for any integer's."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.lshr(args[0], ir.Constant(args[0].type, 1))
+
+    return whole(whole), generate
+
+
+@_intrinsic
 def choose(typing: Any, condition: Any, a: Any, b: Any) -> Any:
     """Take a where the condition holds and b elsewhere.
 
@@ -172,6 +183,9 @@ _larger = _llvm_of_many("maxnum")
 _with_sign = _llvm_of_many("copysign")
 
 
+_FARTHEST = 0.3475  # half of ln 2, and a little for what rounding adds
+
+
 class _Format:
     """What the functions need to know of a floating-point format.
 
@@ -185,10 +199,24 @@ class _Format:
         self.ln2_high, self.ln2_low = map(real, ln2)
         self.above = real(math.log(float(np.finfo(real).max)) + 1)
         self.below = real(math.log(float(np.finfo(real).tiny)) - mantissa * math.log(2) - 1)
-        self.exp_terms = tuple(real(1 / math.factorial(n)) for n in range(terms, -1, -1))
+        taylor = [1 / math.factorial(n) for n in range(terms, -1, -1)]
+        self.exp_terms = tuple(map(real, _near_exp() if mantissa == 23 else taylor))
         self.expm1_terms = tuple(real(1 / math.factorial(n + 1)) for n in range(terms, -1, -1))
         odd = 9 if mantissa == 23 else 21
         self.log_terms = tuple(real(2 / n) for n in range(odd, 1, -2))
+
+
+def _near_exp() -> list[float]:
+    """Give a polynomial for exp near 0 in float32, the coefficient of the highest power first.
+
+    Its first terms are Taylor's; the others make the squares of its relative error at Chebyshev's
+    nodes least. So it is nearer to exp, all along, than Taylor's with one term more.
+    """
+    r = _FARTHEST * np.cos((np.arange(100) + 0.5) * math.pi / 100)
+    powers = r[:, None] ** np.arange(7) / np.exp(r)[:, None]
+    first = [1.0, 1.0, 0.5]
+    rest, *_ = np.linalg.lstsq(powers[:, 3:], 1 - powers[:, :3] @ first, rcond=None)
+    return [*reversed(rest.tolist()), *reversed(first)]
 
 
 _SINGLE = _Format(np.float32, np.int32, 23, (0.693359375, -2.12194440e-4))
@@ -582,14 +610,14 @@ def _nearest(f: _Format) -> Callable[..., Any]:
 def _scale(f: _Format) -> Callable[..., Any]:
     """Multiply by 2**n in two steps, so that neither factor leaves the normal numbers."""
     whole = f.whole
-    bias, mantissa, one = whole(f.bias), whole(f.mantissa), whole(1)
+    biases, mantissa = whole(2 * f.bias), whole(f.mantissa)
 
     @_exactly
     def scale(value: Any, n: Any) -> Any:
-        half = _halved(n, one)
-        low = whole((half + bias) << mantissa)
-        high = whole((n - half + bias) << mantissa)
-        return value * _bits(low) * _bits(high)
+        both = whole(n + biases)
+        low = _half(both)
+        high = whole(both - low)
+        return value * _bits(whole(low << mantissa)) * _bits(whole(high << mantissa))
 
     made: Callable[..., Any] = scale
     return made
