@@ -28,11 +28,11 @@ __all__ = [
     "nothing_handed_over",
 ]
 
-# As many elements as PyTorch is surely faster for, with and without a backward pass.
-FEW = 4096
+# No more elements are handed over unasked; tests and benchmarks make it less.
+_UNASKED = FEW = 16_384
 
-# The same for averages that both round differently, where there is a backward pass or windows are
-# adaptive: whoever computes them must not depend on the number of threads.
+# As many are handed over of averages that both round differently, where there is a backward pass or
+# windows are adaptive: whoever computes them must not depend on the number of threads.
 FEW_ROUNDED = 16_384
 
 # No more are handed over, however much sooner PyTorch is: for larger inputs it also matters that it
@@ -86,7 +86,7 @@ class Theirs:
     """
 
     __slots__ = (
-        *("_disjoint", "_known", "_others", "_whole_map"),
+        *("_disjoint", "_few", "_known", "_others", "_whole_map"),
         *("arguments", "asked", "function", "window"),
     )
 
@@ -103,6 +103,7 @@ class Theirs:
         self._disjoint = isinstance(window, Window) and window.is_disjoint
         # One sum in a row, which PyTorch does well.
         self._whole_map = isinstance(window, AdaptiveWindow) and set(window.output_size) == {1}
+        self._few = _few(operator, window)
         self._others = _other_types(operator, window)
         self._known: dict[Any, bool] = {}
 
@@ -119,13 +120,15 @@ class Theirs:
         finds an error.
         """
         is_sooner, function, arguments = self.is_sooner, self.function, self.arguments
+        few = self._few
         alone, sliding = len(arguments) == 1, len(arguments) in (2, 3)
         size, stride, padding = (*arguments, 0)[:3] if sliding else (arguments[0], None, None)
 
         def pool(x: Tensor) -> Tensor | None:
             elements = x.numel() if type(x) is Tensor and x.dtype in _DTYPES else None
             # Of a tensor that is being traced it is no int: to ask the tracer takes longer.
-            if not (type(elements) is int and 0 < elements <= FEW) and not is_sooner(x):
+            small = type(elements) is int and 0 < elements <= few and elements <= FEW
+            if not small and not is_sooner(x):
                 return ours(x)
             try:
                 y: Tensor
@@ -148,7 +151,7 @@ class Theirs:
         if x.dtype not in _DTYPES and not self._is_equal_in(x):
             return False
         elements: int = x.numel()
-        if elements <= FEW:
+        if elements <= min(self._few, FEW):
             return elements > 0
         if x.layout is not torch.strided:
             return x.is_mkldnn  # which is PyTorch's alone
@@ -188,6 +191,16 @@ class Theirs:
             return trained and math.prod(shape) <= FEW_ROUNDED
         kind = sooner.Kind(operator, window.dimensions, layout)
         return not sooner.is_worth_in(kind, window, tuple(shape), trained, threads)
+
+
+def _few(operator: str, window: Window | AdaptiveWindow) -> int:
+    """Tell up to how many elements PyTorch is sooner on any number of threads, trained or not."""
+    if isinstance(window, AdaptiveWindow):
+        return FEW_ROUNDED
+    least = sooner.LEAST_WORK[sooner.Kind(operator, window.dimensions, "planes")]
+    either = least[::2] if window.is_disjoint else least[1::2]
+    read = math.prod(window.kernel_size) / math.prod(window.stride)  # times that each is read
+    return int(min(*either, _UNASKED) / max(read, 1))
 
 
 def _other_types(operator: str, window: Window | AdaptiveWindow) -> tuple[torch.dtype, ...]:

@@ -107,6 +107,17 @@ def test_what_was_asked_for_or_torch_lacks_stays_here(handed, module):
     assert not any(handed)
 
 
+def test_nothing_is_handed_over_where_that_is_asked_for(handed):
+    module, x = nn.MaxPool2d(2), torch.zeros(SMALL)
+    with torch_small.nothing_handed_over():
+        module(x)
+        flexpool.max_pool(x, 2)
+        assert not handed
+    module(x)
+    flexpool.max_pool(x, 2)
+    assert handed == ["max", "max"]
+
+
 def test_what_may_be_handed_over():
     theirs = by_torch("max", window(2, 2), ())
     assert theirs.is_sooner(torch.zeros(SMALL))
@@ -221,6 +232,30 @@ def test_averages_that_are_rounded_otherwise_are_left_by_size_alone():
                 assert by_torch("avg", parts, PLAIN).is_sooner(x) == few
         finally:
             torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("operator", "slid", "elements"),
+    [
+        ("max", window(2, 2), 100),  # each element is read once
+        ("max", window(2, 4, 8), 100),  # a quarter is
+        ("max", window(2, 3, 1), 22),  # nine times
+        ("avg", window(2, (3, 4), 2), 66),  # three times
+        ("max with indices", window(2, 2), 100),
+    ],
+)
+def test_what_is_too_little_on_one_thread_is_left_without_a_question(
+    monkeypatch, operator, slid, elements
+):
+    asked, ours = [], []
+    kind = sooner.Kind(operator, 2, "planes")
+    monkeypatch.setattr(sooner, "LEAST_WORK", {kind: sooner.Least(100, 300, 400, 200)})
+    monkeypatch.setattr(Theirs, "is_sooner", lambda self, x: asked.append(x))
+    theirs = by_torch.__wrapped__(operator, slid, PLAIN if operator == "avg" else ())
+    pool = theirs.or_else(ours.append)
+    for count in (elements, elements + 1):
+        pool(torch.zeros(1, count, 1, 1))
+    assert [x.numel() for x in asked] == [elements + 1]
 
 
 def test_the_rule_is_asked_once_for_each_shape(monkeypatch):
