@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
-from torch.overrides import TorchFunctionMode
 
 import flexpool
+from drop_in.heard import Heard
 from flexpool.drop_in import block
 
 CALLS = {
@@ -138,18 +138,6 @@ def test_subclasses_of_tensors_keep_their_say(x, taken):
     with flexpool.accelerated():
         assert type(F.max_pool2d(x.as_subclass(Marked), 2)) is Marked
     assert not taken
-
-
-class Heard(TorchFunctionMode):
-    """A mode that notes which functions it is told of."""
-
-    def __init__(self):
-        super().__init__()
-        self.functions = []
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        self.functions.append(func)
-        return func(*args, **(kwargs or {}))
 
 
 def pool_in_all_ways(x):

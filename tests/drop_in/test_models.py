@@ -10,9 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 import flexpool
+from drop_in.heard import Heard
 from flexpool import sooner
 from flexpool.drop_in import functions, modules, rules
 from flexpool.errors import ArgumentError
@@ -456,18 +456,6 @@ def test_errors_of_small_calls_are_torchs(module, wrong):
         except (TypeError, RuntimeError) as error:
             texts.append(str(error).splitlines()[0])
     assert texts[0] == texts[1]
-
-
-class Heard(TorchFunctionMode):
-    """A mode that notes which functions it is told of."""
-
-    def __init__(self):
-        super().__init__()
-        self.functions = []
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        self.functions.append(func)
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("module", [nn.MaxPool2d, nn.AvgPool2d, nn.MaxPool1d])

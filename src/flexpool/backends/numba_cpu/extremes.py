@@ -156,6 +156,13 @@ class Extremes:
             place = f"load_lanes(column_r{u}, j) + taps_{u}"
             self.write_step(f"load_lanes(best_r{u}, j)", "place", place)
 
+    def write_result(self, node: Node) -> str:
+        """Write what a node is of a window, where ``best`` and ``place`` are known; no place is -1."""
+        if node.op in ("max", "min"):
+            return "best"
+        self.writer.line("none = spread(F(-1))")
+        return "choose(above(none, place), none, place)"
+
     @property
     def _rings(self) -> list[str]:
         return ["best", "column"] if self.placed else ["best"]

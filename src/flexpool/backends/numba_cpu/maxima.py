@@ -57,9 +57,6 @@ class Maxima:
         writer.line("left = (end - p * rows - o0) * windows")
         self.extremes.open_down()
         for output in self.outputs:
-            value = "best"
-            if output.node.op in ("argmax", "argmin"):
-                writer.line("none = spread(F(-1))")
-                value = "choose(above(none, place), none, place)"
+            value = self.extremes.write_result(output.node)
             writer.line(f"store_together({output.name}_r, left, j, ({value},))")
         writer.close(2)

@@ -114,10 +114,7 @@ class SmallExtremes:
         self.dealt.write_deal()
         self._open_windows()
         for output in self.outputs:
-            value = "best"
-            if output.node.op in ("argmax", "argmin"):
-                writer.line("none = spread(F(-1))")
-                value = "choose(above(none, place), none, place)"
+            value = self.extremes.write_result(output.node)
             writer.line(f"store_lanes({output.name}_line, j, {value})")
         writer.close()
         self._open_rows()
