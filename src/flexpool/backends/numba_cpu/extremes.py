@@ -157,7 +157,7 @@ class Extremes:
             self.write_step(f"load_lanes(best_r{u}, j)", "place", place)
 
     def write_result(self, node: Node) -> str:
-        """Write what a node is of a window, where ``best`` and ``place`` are known; no place is -1."""
+        """Write what a node is of a window, ``best`` or ``place``; where there is none, -1."""
         if node.op in ("max", "min"):
             return "best"
         self.writer.line("none = spread(F(-1))")
