@@ -386,6 +386,21 @@ def test_small_calls_are_torchs(taken):
     assert not taken
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support:UserWarning")
+@pytest.mark.parametrize("size", [8, 64])
+def test_other_layouts_are_torchs(size, taken):
+    x, pool = large(2, 3, size, size), flexpool.accelerate(nn.AvgPool2d(2))
+    torch.testing.assert_close(pool(x.to_mkldnn()).to_dense(), F.avg_pool2d(x, 2))
+    for sparse in (x.to_sparse(), x.to_sparse_csr()):
+        errors = []
+        for module in (nn.AvgPool2d(2), pool):
+            with pytest.raises(RuntimeError) as raised:
+                module(sparse)
+            errors.append((raised.type, str(raised.value)))
+        assert errors[0] == errors[1]
+    assert not taken
+
+
 SMALL = (2, 3, 9, 9)
 
 

@@ -22,6 +22,7 @@ __all__ = ["FASTER", "NAMES", "PLAIN"]
 
 _is_compiling = torch.compiler.is_dynamo_compiling
 _overriding = torch._C._len_torch_function_stack
+_STRIDED = torch.strided
 
 # What the function of PyTorch's is called with, after the input.
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
@@ -58,7 +59,8 @@ def _five(module: nn.Module, names: tuple[str, ...]) -> tuple[Any, ...]:
 def _kind(input: Tensor) -> tuple[Any, ...]:
     """Give all that the rules ask of an input, and of where it is pooled."""
     trained = input.requires_grad and torch.is_grad_enabled()
-    return input.shape, input.stride(), input.dtype, trained, torch.get_num_threads()
+    strides = input.stride() if input.layout is _STRIDED else None  # some others raise
+    return input.shape, strides, input.dtype, trained, torch.get_num_threads()
 
 
 def _set(self: Any, name: str, value: Any) -> None:
