@@ -123,3 +123,11 @@ def in_pieces(size):
             work(begin, min(begin + size, items))
 
     return run
+
+
+def check_values(found, known, about=None):
+    """Compare to the bit, signs of zeros too; of NaN there are many."""
+    assert found.dtype == known.dtype
+    np.testing.assert_array_equal(found, known)
+    numbers = ~np.isnan(known)
+    assert (np.signbit(found) == np.signbit(known))[numbers].all(), about

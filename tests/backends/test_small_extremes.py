@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import flexpool
-from backends.loops import KINDS, case, expected, expected_values, in_pieces, windows
+from backends.loops import KINDS, case, check_values, expected, expected_values, in_pieces, windows
 from flexpool.backends.numba_cpu import launch
 from flexpool.backends.task import Task, geometry
 from flexpool.declare import find
@@ -74,10 +74,7 @@ def test_values_are_those_of_loops_to_the_bit(untouched, monkeypatch, name, op, 
         for pieces in (3, 2, 1):
             monkeypatch.setattr(launch.threads, "run", in_pieces(pieces))
             found = launch.run(task, {"x": x})["y"]
-            assert found.dtype == dtype
-            np.testing.assert_array_equal(found, known)
-            numbers = ~np.isnan(known)
-            assert (np.signbit(found) == np.signbit(known))[numbers].all(), (kind, pieces)
+            check_values(found, known, (kind, pieces))
 
 
 def test_planes_of_any_size(untouched):
