@@ -404,6 +404,19 @@ def test_other_layouts_are_torchs(size, taken):
 SMALL = (2, 3, 9, 9)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_what_calls_found_is_not_kept_with_a_module():
+    pool = flexpool.accelerate(nn.AvgPool2d(2))
+    before = pickle.dumps(pool)
+    pool(large(*SMALL))
+    pool(large(1, 3, 80, 80).contiguous(memory_format=torch.channels_last))  # left by the rules
+    assert {"_five", "_left"} <= set(vars(pool))
+    assert pickle.dumps(pool) == before
+    assert not {"_five", "_left"} & set(vars(copy.deepcopy(pool)))
+    assert torch.equal(torch.jit.script(pool)(large(*SMALL)), pool(large(*SMALL)))
+    assert not {"_five", "_left"} & set(vars(flexpool.decelerate(pool)))
+
+
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
 @pytest.mark.parametrize(
     ("family", "given"),

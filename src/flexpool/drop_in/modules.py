@@ -63,11 +63,19 @@ def _kind(input: Tensor) -> tuple[Any, ...]:
     return input.shape, strides, input.dtype, trained, torch.get_num_threads()
 
 
+_FOUND = ("_five", "_left")  # what calls have found, and attributes do not say
+
+
 def _set(self: Any, name: str, value: Any) -> None:
-    """Set an attribute, be it the class; what was made of the others is to be made anew."""
-    self.__dict__.pop("_five", None)
-    self.__dict__.pop("_left", None)
+    """Set an attribute, be it the class; what was found with the others is to be found anew."""
+    for found in _FOUND:
+        self.__dict__.pop(found, None)
     nn.Module.__setattr__(self, name, value)
+
+
+def _state(self: Any) -> dict[str, Any]:
+    """Give what is pickled and copied: the attributes of PyTorch's module."""
+    return {name: item for name, item in self.__dict__.items() if name not in _FOUND}
 
 
 def _left_to_torch(*arguments: object) -> None:
@@ -121,9 +129,10 @@ def _made(name: str) -> type[nn.Module]:
         "__qualname__": name,
         "__doc__": f"``torch.nn.{name}``, computed by flexpool where that is faster.",
         "forward": forward,
-        "_five": None,
-        "_left": None,
+        **dict.fromkeys(_FOUND),
+        "__jit_ignored_attributes__": list(_FOUND),  # torch.jit.script would compile them too
         "__setattr__": _set,
+        "__getstate__": _state,
     }
     return type(name, (base,), contents)
 
